@@ -18,7 +18,7 @@ use axum::{
 };
 use url::{Host, Origin, Url};
 
-use crate::{auth::is_https, client_address::ViaProxy};
+use crate::{auth::is_forwarded_from_https, client_address::ViaProxy};
 
 /// How long a browser may cache a preflight response, in seconds.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
@@ -126,7 +126,7 @@ impl Origins {
         if let Some(public) = &self.public {
             return public.to_string();
         }
-        let scheme = if is_https(headers) { "https" } else { "http" };
+        let scheme = if is_forwarded_from_https(headers) { "https" } else { "http" };
         let host = own_hosts(headers, is_via_proxy).last();
         host.map_or_else(|| "this server's address".to_owned(), |host| format!("{scheme}://{host}"))
     }

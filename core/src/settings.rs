@@ -103,11 +103,18 @@ pub struct StartSettings {
 #[derive(Debug, Args)]
 pub struct LogSettings {
     /// What to log: a level, or directives such as `info,sqlx=warn`
-    #[arg(id = "log", long = "log", env = "CALLBOARD_LOG", default_value = "info")]
+    #[arg(
+        id = "log",
+        long = "log",
+        value_name = "DIRECTIVES",
+        env = "CALLBOARD_LOG",
+        default_value = "info"
+    )]
     pub level: String,
     /// Format of log lines
     #[arg(
         id = "log_format",
+        value_name = "FORMAT",
         long = "log-format",
         env = "CALLBOARD_LOG_FORMAT",
         value_enum,

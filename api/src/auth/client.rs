@@ -61,16 +61,23 @@ impl Client {
 /// page, and otherwise a reverse proxy by a header. The origin comes first, because a browser drops
 /// a cookie for https that a page of http is sent. The answer only decides the attributes of a
 /// cookie, so a client that lies harms itself.
-pub(crate) fn is_https(headers: &HeaderMap) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let first = |name: &str| text(name).split(',').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_forwarded =
-        || first("forwarded").split(';').any(|part| matches!(part.trim(), "proto=https" | "proto=\"https\""));
-    match text(header::ORIGIN.as_str()) {
+fn is_https(headers: &HeaderMap) -> bool {
+    match text(headers, header::ORIGIN.as_str()) {
         origin if origin.starts_with("https://") => true,
         origin if origin.starts_with("http://") => false,
-        _ => first("x-forwarded-proto") == "https" || is_forwarded(),
+        _ => is_forwarded_from_https(headers),
     }
+}
+
+/// Whether a reverse proxy says that it was asked by https.
+pub(crate) fn is_forwarded_from_https(headers: &HeaderMap) -> bool {
+    let first = |name| text(headers, name).split(',').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_said = |part: &str| matches!(part.trim(), "proto=https" | "proto=\"https\"");
+    first("x-forwarded-proto") == "https" || first("forwarded").split(';').any(is_said)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ mod stored;
 
 pub use authenticator::Authenticator;
 pub use caller::{Access, Caller, Credential, Role};
-pub(crate) use client::is_https;
+pub(crate) use client::is_forwarded_from_https;
 pub use client::{Client, Transport};
 pub use credentials::{KEY_BYTES_MAX, KeyHash, Presented, Proof, is_presentable};
 pub use failures::{FAILURES_MAX, REGAINED_EVERY};

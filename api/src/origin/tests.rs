@@ -159,6 +159,8 @@ fn a_refused_cookie_says_which_page_was_expected_and_what_to_set() {
             "host: 127.0.0.1:4870\nx-forwarded-host: in.example\nx-forwarded-proto: https\norigin: null",
             &["this page is of null", "pages of https://in.example"],
         ),
+        // The scheme of another page says nothing of this address.
+        (&plain, false, "host: a\norigin: https://b", &["pages of http://a,", "of https://b."]),
         (&public, false, "host: a\norigin: http://b", &["pages of https://cb.example", "of http://b"]),
         (&plain, false, "host: a\nsec-fetch-site: same-site", &["pages of http://a", "same-site"]),
         (&plain, false, "origin: http://b", &["this server's address"]),

@@ -32,7 +32,7 @@ async fn keys_are_made_listed_and_revoked_with_nothing_but_the_database() {
     assert!(key.starts_with("cb_") && key.len() == 52, "{key}");
     assert!(told.contains("first key") && !told.contains(key), "{told}");
     let (is_fine, _, told) = keys(&["create", "--role", "admin", "first key"]).await;
-    let taken = "the name `first key` is the name of a key that is not revoked. Revoke that key, or take";
+    let taken = "the name `first key` is taken by a key that is not revoked. Revoke that key, or take";
     assert!(!is_fine && told.contains(taken), "{told}");
     let expiry = ["create", "--role", "viewer", "old", "--expires-at", "2020-01-01T00:00:00Z"];
     let (is_fine, _, told) = keys(Box::leak(Box::new(expiry))).await;

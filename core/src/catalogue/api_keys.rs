@@ -29,7 +29,7 @@ pub const KEYS_MAX: i64 = 1000;
 /// How often the last use of a key or session is written at most, in seconds.
 pub(super) const TOUCH_AFTER_SECS: f64 = 60.0;
 
-const NAME_TAKEN: &str = "is the name of a key that is not revoked. Revoke that key, or take another name";
+const NAME_TAKEN: &str = "is taken by a key that is not revoked. Revoke that key, or take another name";
 
 /// The operations of API keys and sessions.
 #[derive(Debug, Clone)]
