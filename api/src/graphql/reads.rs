@@ -17,7 +17,8 @@ use crate::allowance::{Allowance, StatementPermit};
 #[derive(Debug, Clone)]
 pub struct Reads(pub Store);
 
-/// A connection, with the permit for its statement. A resolver drops it before it waits for anything else.
+/// A connection, with the permit for its statement. A resolver drops it before it waits for
+/// anything else.
 #[derive(Debug)]
 pub struct ReadConnection {
     connection: PoolConnection,

@@ -176,8 +176,8 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    /// Closes a socket that has not signed in, unless its key could not be checked before and passes
-    /// now.
+    /// Closes a socket that has not signed in, unless its key could not be checked before and
+    /// passes now.
     async fn sign_in_late(&mut self) -> ControlFlow<Close> {
         if !matches!(self.presented, Presented::Proof(_)) {
             return ControlFlow::Break(Close::Anonymous);

@@ -55,8 +55,8 @@ pub struct OpenedSession {
 }
 
 impl Keys {
-    /// Opens a session for a key, in place of the session `instead_of`. The audit names each session
-    /// that ends because of it.
+    /// Opens a session for a key, in place of the session `instead_of`. The audit names each
+    /// session that ends because of it.
     pub async fn session_create(
         &self,
         key: KeyRef,

@@ -62,8 +62,8 @@ mod tests {
 
     use super::*;
 
-    /// The only thread of the runtime is free while a long text is worked on, or the work would wait
-    /// in vain.
+    /// The only thread of the runtime is free while a long text is worked on, or the work would
+    /// wait in vain.
     #[tokio::test]
     async fn the_runtime_goes_on_meanwhile() {
         let (sender, receiver) = mpsc::channel();

@@ -227,7 +227,7 @@ pub async fn delete_expired(connection: &mut Connection, limit: i64) -> Result<(
     Ok(())
 }
 
-/// Deletes the oldest sessions of a key, all but `keep`. Returns the ids of those that were deleted.
+/// Deletes the oldest sessions of a key, all but `keep`. Returns the ids of the deleted ones.
 #[tracing::instrument(name = "db.sessions.delete_oldest", level = "debug", skip_all)]
 pub async fn delete_oldest(
     connection: &mut Connection,
