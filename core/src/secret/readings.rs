@@ -12,6 +12,8 @@ pub(super) struct Place {
     pub(super) raw: StateID,
     /// Other readings. None of them is in the start state.
     pub(super) others: Vec<Reading>,
+    /// Whether the line has too many readings, and is masked up to its end.
+    pub(super) is_masked: bool,
 }
 
 /// A reading of a text in which an escape stands for something else.

@@ -277,6 +277,32 @@ mod tests {
         );
     }
 
+    /// All words of so many of two letters, one a line.
+    fn words(letters: [&str; 2], count: u32) -> String {
+        let word =
+            |number: u32| (0..count).map(|bit| letters[(number >> bit & 1) as usize]).collect::<String>();
+        (0..1 << count).map(word).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Each of two letters may be meant by one escape, so that each word is another reading.
+    #[test]
+    fn secrets_with_too_many_readings_have_their_line_masked() {
+        for (secrets, unit) in [
+            (words(["1", "="], 10), r"\061"),
+            (words(["1", "="], 8), r"\061"),
+            (words(["a+", "a "], 6), "+a"),
+            (words(["a+", "a "], 4), "a+"),
+            (words(["\"", "\\"], 7), r#"\""#),
+        ] {
+            let redactor = redactor(&[&secrets]);
+            let text = format!("first {}\nnext", unit.repeat(4096));
+            let shown = redactor.redact(&text);
+            assert!(shown.ends_with("***\nnext") && shown.len() < 30, "{unit}: {shown}");
+            let steps = redactor.search().unwrap().find(text.as_bytes()).1.steps;
+            assert!(steps <= 80 * text.len() + 100_000, "{unit}: {steps} steps of {}", text.len());
+        }
+    }
+
     /// Whatever the secret and the text are, a byte takes a bounded number of steps.
     #[test]
     fn a_secret_that_repeats_itself_takes_few_steps() {

@@ -33,7 +33,13 @@ const BEGINNING_BYTES_MIN: usize = 8;
 const WAITING_BYTES_MIN: usize = 4;
 
 /// From so many readings on, it is worth a look which of them find the same.
-const READINGS_MAX: usize = 8;
+const ALIKE_MIN: usize = 8;
+
+/// Most readings at a place, and most steps of a line, beside one for each byte. Secrets that differ
+/// in what one escape may stand for have more, and then the rest of their line is masked.
+const READINGS_MAX: usize = 64;
+const LINE_STEPS_MIN: usize = 8192;
+const STEPS_PER_BYTE_MAX: usize = 64;
 
 /// Searches for a set of spellings.
 #[derive(Debug)]
@@ -88,7 +94,7 @@ impl Search {
             Machine::Table(machine) => start(machine),
             Machine::Compact(machine) => start(machine),
         };
-        Place { at: 0, raw, others: Vec::new() }
+        Place { at: 0, raw, others: Vec::new(), is_masked: false }
     }
 
     /// Reads `text` from `place` up to `end`. Escapes may go on behind it.
@@ -108,7 +114,7 @@ impl Search {
 
     /// Whether nothing has begun that may go on behind this place.
     pub(super) fn is_start(&self, place: &Place) -> bool {
-        place.others.is_empty() && place.raw == self.start().raw
+        place.others.is_empty() && !place.is_masked && place.raw == self.start().raw
     }
 
     /// Adds the beginnings of secrets with which a text that was cut ends.
@@ -140,8 +146,20 @@ impl Search {
         let mut raw = place.raw;
         let mut has_others = !place.others.is_empty();
         let mut is_long = self.is_long(raw);
-        for at in place.at..end {
+        let (mut line, mut steps) = (place.at, found.steps);
+        let mut at = place.at;
+        while at < end {
             let byte = text[at];
+            if place.is_masked {
+                let rest = &text[at..end];
+                let masked = rest.iter().position(|byte| is_line_end(*byte)).unwrap_or(rest.len());
+                found.ranges.push(at..at + masked);
+                at += masked;
+                place.is_masked = at >= end;
+                (raw, has_others, is_long) = (start(machine), false, false);
+                (line, steps) = (at, found.steps);
+                continue;
+            }
             let is_escape = self.is_escape[usize::from(byte)] && escapes::may_begin(&text[at..]);
             if is_escape || has_others || is_long {
                 (place.at, place.raw) = (at, raw);
@@ -155,10 +173,15 @@ impl Search {
                     self.read_cut(text, place, found);
                 }
                 place.others.retain(|other| other.at > at);
-                if place.others.len() > READINGS_MAX {
+                if place.others.len() > ALIKE_MIN {
                     self.drop_parts(&mut place.others, found);
                 }
                 has_others = !place.others.is_empty();
+                let steps_max = LINE_STEPS_MIN + STEPS_PER_BYTE_MAX * (at - line);
+                if place.others.len() > READINGS_MAX || found.steps - steps > steps_max {
+                    self.mask_line(place, found);
+                    continue;
+                }
             }
             raw = machine.next_state(Anchored::No, raw, byte);
             if machine.is_special(raw) && machine.is_match(raw) {
@@ -169,8 +192,22 @@ impl Search {
                 }
             }
             is_long = is_long && self.is_long(raw);
+            if is_line_end(byte) {
+                (line, steps) = (at, found.steps);
+            }
+            at += 1;
         }
         (place.at, place.raw) = (end.max(place.at), raw);
+    }
+
+    /// Gives the readings at `place` up, and masks what they have read. The rest of the line is
+    /// masked next.
+    fn mask_line(&self, place: &mut Place, found: &mut Found) {
+        for reading in place.others.drain(..) {
+            let length = self.texts.get(&reading.state).map_or(0, |(_, length)| *length);
+            found.ranges.push(reading.start_of(length)..reading.at);
+        }
+        place.is_masked = true;
     }
 
     /// Whether so much of a spelling has been read in a state that a cut matters.
@@ -354,6 +391,10 @@ impl Search {
         let spellings = matched.filter_map(|id| self.spellings.get(id.as_usize()));
         spellings.map(Vec::len).max().unwrap_or(0)
     }
+}
+
+const fn is_line_end(byte: u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
 }
 
 #[expect(clippy::expect_used, reason = "both machines search everywhere")]
