@@ -52,6 +52,8 @@ pub struct Allowances(Arc<State>);
 #[derive(Debug)]
 struct State {
     large: Arc<Semaphore>,
+    /// Of all who have not signed in, who have the places of one key together.
+    large_of_strangers: Arc<Semaphore>,
     wait_max: Duration,
     of_holders: Mutex<Cache<Holder, Arc<OfHolder>>>,
 }
@@ -85,6 +87,7 @@ impl Allowances {
     fn waiting(wait_max: Duration) -> Self {
         let state = State {
             large: Arc::new(Semaphore::new(LARGE_MAX)),
+            large_of_strangers: Arc::new(Semaphore::new(LARGE_OF_KEY_MAX)),
             wait_max,
             of_holders: Mutex::new(cache::bounded(REMEMBERED_MAX)),
         };
@@ -94,9 +97,16 @@ impl Allowances {
     /// The allowance of an operation of this holder. `None` for one that a test runs without a
     /// connection, which shares with nobody.
     pub fn of(&self, holder: Option<Holder>) -> Allowance {
+        let new = || {
+            let mut of_holder = OfHolder::default();
+            if let Some(Holder::Address(_)) = holder {
+                of_holder.large = Arc::clone(&self.0.large_of_strangers);
+            }
+            Arc::new(of_holder)
+        };
         let of_holder = match holder {
-            Some(holder) => Arc::clone(self.0.of_holders.lock().get_or_insert_mut(holder, Arc::default)),
-            None => Arc::default(),
+            Some(holder) => Arc::clone(self.0.of_holders.lock().get_or_insert_mut(holder, new)),
+            None => new(),
         };
         Allowance {
             bytes: AtomicUsize::new(0),
@@ -217,7 +227,8 @@ async fn permit(semaphore: &Arc<Semaphore>) -> Permit {
     Arc::clone(semaphore).acquire_owned().await.ok()
 }
 
-fn too_large() -> ApiError {
+/// The error of an answer that would be larger than [`ANSWER_BYTES_MAX`].
+pub fn too_large() -> ApiError {
     let message = format!(
         "The answer would be larger than {} MiB. Ask for smaller pages (`first`), leave out the fields with large \
          values, or use several operations.",
@@ -239,20 +250,21 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use futures::FutureExt as _;
+    use uuid::Uuid;
 
     use super::*;
 
     const LARGE: usize = SMALL_ANSWER_BYTES + 1;
 
     impl Allowances {
-        fn of_address(&self, last: u8) -> Allowance {
-            self.of(Some(Holder::at(Ipv4Addr::new(192, 0, 2, last).into())))
+        fn of_key(&self, number: u128) -> Allowance {
+            self.of(Some(Holder::Key(Some(Uuid::from_u128(number).into()))))
         }
     }
 
     #[tokio::test]
     async fn an_answer_may_have_so_many_bytes_and_no_more() {
-        let allowance = Allowances::default().of_address(1);
+        let allowance = Allowances::default().of_key(1);
         allowance.charge(ANSWER_BYTES_MAX).await.unwrap();
         assert!(allowance.over().now_or_never().is_none());
         let error = allowance.charge(1).await.unwrap_err();
@@ -264,20 +276,20 @@ mod tests {
     async fn large_answers_wait_for_each_other_and_small_ones_for_nobody() {
         let allowances = Allowances::default();
         let mut held = Vec::new();
-        for key in 1..=(LARGE_MAX / LARGE_OF_KEY_MAX) as u8 {
+        for key in 1..=(LARGE_MAX / LARGE_OF_KEY_MAX) as u128 {
             for _ in 0..LARGE_OF_KEY_MAX {
-                let allowance = allowances.of_address(key);
+                let allowance = allowances.of_key(key);
                 allowance.charge(LARGE).await.unwrap();
                 held.push(allowance.take());
             }
-            let third = allowances.of_address(key);
+            let third = allowances.of_key(key);
             assert!(third.charge(SMALL_ANSWER_BYTES).now_or_never().is_some());
             assert!(third.charge(1).now_or_never().is_none(), "the key has its large answers");
-            let mutation = allowances.of_address(key);
+            let mutation = allowances.of_key(key);
             mutation.never_wait();
             assert_eq!(mutation.charge(LARGE).now_or_never(), Some(Ok(())));
         }
-        let other = allowances.of_address(200);
+        let other = allowances.of_key(200);
         assert!(other.charge(LARGE).now_or_never().is_none(), "the process has its large answers");
         drop(held.pop());
         other.charge(1).await.unwrap();
@@ -290,11 +302,11 @@ mod tests {
         let allowances = Allowances::waiting(Duration::from_millis(50));
         let mut held = Vec::new();
         for _ in 0..LARGE_OF_KEY_MAX {
-            let allowance = allowances.of_address(1);
+            let allowance = allowances.of_key(1);
             allowance.charge(LARGE).await.unwrap();
             held.push(allowance.take());
         }
-        let others: Vec<_> = (0..=WAITING_OF_KEY_MAX).map(|_| allowances.of_address(1)).collect();
+        let others: Vec<_> = (0..=WAITING_OF_KEY_MAX).map(|_| allowances.of_key(1)).collect();
         let mut waiting: Vec<_> = others.iter().map(|other| Box::pin(other.charge(LARGE))).collect();
         let last = waiting.pop().unwrap();
         for wait in &mut waiting {
@@ -305,13 +317,27 @@ mod tests {
             assert_eq!(wait.await.unwrap_err().retry_after, Some(RETRY_AFTER));
         }
         drop(held);
-        allowances.of_address(1).charge(LARGE).await.unwrap();
+        allowances.of_key(1).charge(LARGE).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_strangers_together_have_the_places_of_one_key() {
+        let allowances = Allowances::default();
+        let stranger = |last| allowances.of(Some(Holder::at(Ipv4Addr::new(192, 0, 2, last).into())));
+        let mut held = Vec::new();
+        for last in 0..LARGE_OF_KEY_MAX as u8 {
+            let allowance = stranger(last);
+            allowance.charge(LARGE).await.unwrap();
+            held.push(allowance.take());
+        }
+        assert!(stranger(200).charge(LARGE).now_or_never().is_none());
+        allowances.of_key(1).charge(LARGE).await.unwrap();
     }
 
     #[tokio::test]
     async fn statements_of_an_operation_and_of_a_key_have_turns() {
         let allowances = Allowances::default();
-        let [first, second, third] = [1; 3].map(|key| allowances.of_address(key));
+        let [first, second, third] = [1; 3].map(|key| allowances.of_key(key));
         let mut held = Vec::new();
         for operation in [&first, &second] {
             for _ in 0..STATEMENTS_MAX {
@@ -320,7 +346,7 @@ mod tests {
             assert!(operation.statement().now_or_never().is_none(), "the operation has its statements");
         }
         assert!(third.statement().now_or_never().is_none(), "the key has its statements");
-        allowances.of_address(2).statement().await;
+        allowances.of_key(2).statement().await;
         drop(held.pop());
         third.statement().await;
     }

@@ -31,15 +31,11 @@ use callboard::{
     },
 };
 
-use super::{job::composed, scalars::JsonText};
+use super::job::composed;
 use crate::feed::BatchLoader;
 
 /// A worker whose lease is older than this does not count as serving its queues.
 pub const LEASE: Duration = Duration::from_secs(8);
-/// How many inputs or results are read by one statement, each of at most a mebibyte: a page.
-const PAYLOADS_AT_ONCE: usize = 100;
-/// No more of a batch are read when this many bytes have been.
-const PAYLOAD_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// Upper bound of the count of ready jobs in a queue.
 pub const READY_MAX: i64 = 10_000;
 
@@ -75,14 +71,6 @@ readers! {
     private: JobId => (), |readers, jobs| {
         let private = records::private(&mut *readers.reads.connection().await?, &jobs).await?;
         Ok(private.into_iter().map(|job| (job, ())).collect())
-    };
-    /// A job's input, with `***` in place of its secrets.
-    some_input: JobId => Payload, |readers, jobs| {
-        payloads(&readers.reads, &jobs, PayloadKind::Input).await
-    };
-    /// A job's result.
-    some_result: JobId => Payload, |readers, jobs| {
-        payloads(&readers.reads, &jobs, PayloadKind::Result).await
     };
     /// The proxy of a job's newest attempt.
     newest_proxy: JobId => ProxyId, |readers, jobs| {
@@ -161,46 +149,6 @@ readers! {
     };
 }
 
-/// An input or a result, which may be large.
-#[derive(Debug, Clone)]
-pub enum Payload {
-    /// Its text.
-    Read(JsonText),
-    /// It was not read, because others of its batch are large. The next batch has it.
-    NotYet,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum PayloadKind {
-    Input,
-    Result,
-}
-
-/// Reads payloads until they are large together.
-async fn payloads(
-    reads: &Store,
-    jobs: &[JobId],
-    kind: PayloadKind,
-) -> Result<HashMap<JobId, Payload>, StoreError> {
-    let mut connection = reads.connection().await?;
-    let (mut found, mut left) = (HashMap::new(), PAYLOAD_BYTES_MAX);
-    for some in jobs.chunks(PAYLOADS_AT_ONCE) {
-        if left <= 0 {
-            found.extend(some.iter().map(|job| (*job, Payload::NotYet)));
-            continue;
-        }
-        let texts = match kind {
-            PayloadKind::Input => records::input_texts(&mut connection, some, left).await?,
-            PayloadKind::Result => records::result_texts(&mut connection, some, left).await?,
-        };
-        left -= texts.iter().filter_map(|(_, text)| text.as_ref()).map(|text| text.len() as i64).sum::<i64>();
-        let payload =
-            |text: Option<String>| text.map_or(Payload::NotYet, |text| Payload::Read(JsonText::new(text)));
-        found.extend(texts.into_iter().map(|(job, text)| (job, payload(text))));
-    }
-    Ok(found)
-}
-
 /// Batched reads of jobs and of everything that belongs to them.
 pub struct Readers {
     submit: Arc<SubmitContext>,
@@ -212,28 +160,6 @@ impl Readers {
     /// Creates the readers, which read with the connections of `reads`.
     pub fn new(submit: Arc<SubmitContext>, reads: Store) -> Self {
         Self { submit, reads, gathers: Gathers::default() }
-    }
-
-    /// A job's input, with `***` in place of its secrets.
-    pub async fn input(&self, job: JobId) -> async_graphql::Result<Option<JsonText>> {
-        loop {
-            match self.some_input(job).await? {
-                Some(Payload::Read(text)) => return Ok(Some(text)),
-                Some(Payload::NotYet) => {}
-                None => return Ok(None),
-            }
-        }
-    }
-
-    /// A job's result.
-    pub async fn result(&self, job: JobId) -> async_graphql::Result<Option<JsonText>> {
-        loop {
-            match self.some_result(job).await? {
-                Some(Payload::Read(text)) => return Ok(Some(text)),
-                Some(Payload::NotYet) => {}
-                None => return Ok(None),
-            }
-        }
     }
 
     /// The job that runs on a profile.

@@ -57,6 +57,13 @@ pub fn add(request: Request, reads: &Store, allowance: &Arc<Allowance>) -> Reque
     request.data(DataLoader::new(loader, tokio::spawn))
 }
 
+impl CatalogueLoader {
+    /// A connection, with the operation's permit for a statement.
+    pub(super) async fn connection(&self) -> Result<ReadConnection, StoreError> {
+        ReadConnection::of(&self.reads, &self.allowance).await
+    }
+}
+
 /// Loads one value. `None` when no row has this key.
 pub async fn one<K>(
     ctx: &Context<'_>,
@@ -140,7 +147,7 @@ macro_rules! loads {
             type Error = Arc<StoreError>;
 
             async fn load(&self, $keys: &[$key]) -> Result<HashMap<$key, $value>, Arc<StoreError>> {
-                let mut connection = ReadConnection::of(&self.reads, &self.allowance).await?;
+                let mut connection = self.connection().await?;
                 let $connection = &mut connection;
                 $load
             }

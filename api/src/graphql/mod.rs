@@ -22,6 +22,7 @@ pub mod name_lists;
 pub mod node;
 pub mod page;
 pub mod payload;
+pub mod payloads;
 pub mod policy;
 pub mod profile;
 pub mod proxy;

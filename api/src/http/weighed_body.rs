@@ -1,9 +1,10 @@
 //! The body of an answer, which keeps its place among the large answers until it has been sent.
 
 use std::{
-    convert::Infallible,
+    io,
     pin::Pin,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use axum::body::{Bytes, HttpBody};
@@ -13,30 +14,40 @@ use crate::allowance::LargePlace;
 
 /// Bytes of one frame. The connection asks for the next one when it has room.
 const FRAME_BYTES: usize = 64 * 1024;
+/// Least pace at which a client takes a large answer, in bytes a second, after a time to begin. Its
+/// place would otherwise be taken for as long as a client likes.
+const PACE: usize = 128 * 1024;
+const BEGIN: Duration = Duration::from_secs(30);
 
 /// A text in frames, with its place until the last one is taken.
 #[derive(Debug)]
 pub(super) struct WeighedBody {
     rest: Bytes,
     place: Option<LargePlace>,
+    until: Instant,
 }
 
 impl WeighedBody {
     pub(super) fn new(text: String, place: Option<LargePlace>) -> Self {
-        Self { rest: text.into(), place }
+        let until = Instant::now() + BEGIN + Duration::from_secs((text.len() / PACE) as u64);
+        Self { rest: text.into(), place, until }
     }
 }
 
 impl HttpBody for WeighedBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         if self.rest.is_empty() {
             return Poll::Ready(None);
+        }
+        if self.place.is_some() && Instant::now() > self.until {
+            self.place = None;
+            return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         }
         let length = self.rest.len().min(FRAME_BYTES);
         let frame = self.rest.split_to(length);

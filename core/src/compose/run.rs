@@ -10,10 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::{Ingredients, SecretInputs, SecretRef, WorkerPaths};
-use crate::{
-    proxy::ProxyProtocol,
-    secret::{REDACTED_CHARS_MIN, Redactor},
-};
+use crate::{proxy::ProxyProtocol, secret::REDACTED_CHARS_MIN};
 
 /// What to run.
 #[derive(Debug)]
@@ -110,9 +107,9 @@ impl SecretValues {
         self.texts.insert(secret, value);
     }
 
-    /// Makes a redactor that removes these values from the attempt's output.
-    pub fn redactor(&self) -> Redactor {
-        Redactor::new(self.texts.values().chain(&self.inputs.leaves()))
+    /// The values to remove from the attempt's output.
+    pub fn to_redact(&self) -> Vec<SecretString> {
+        self.texts.values().cloned().chain(self.inputs.leaves()).collect()
     }
 
     pub(crate) fn text(&self, secret: &SecretRef) -> Result<&SecretString, RevealError> {

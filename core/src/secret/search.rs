@@ -18,7 +18,7 @@ use super::{
     cuts::{self, Follows},
     escapes::{self, ESCAPE_BYTES_MAX},
     readings::{Found, Place, Reading},
-    states::States,
+    states::{States, start, states},
 };
 
 /// Up to this many bytes of spellings are searched for with a table of all transitions, which is
@@ -35,8 +35,8 @@ const WAITING_BYTES_MIN: usize = 4;
 /// From so many readings on, it is worth a look which of them find the same.
 const ALIKE_MIN: usize = 8;
 
-/// Most readings at a place, and most steps of a line, beside one for each byte. Secrets that differ
-/// in what one escape may stand for have more, and then the rest of their line is masked.
+/// Most readings at a place, and most steps of a line, beside one for each byte. Secrets that
+/// differ in what one escape may stand for have more, and then the rest of their line is masked.
 const READINGS_MAX: usize = 64;
 const LINE_STEPS_MIN: usize = 8192;
 const STEPS_PER_BYTE_MAX: usize = 64;
@@ -395,26 +395,4 @@ impl Search {
 
 const fn is_line_end(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
-}
-
-#[expect(clippy::expect_used, reason = "both machines search everywhere")]
-fn start<A: Automaton>(machine: &A) -> StateID {
-    machine.start_state(Anchored::No).expect("unanchored")
-}
-
-/// What has been read in each state: so many bytes of a spelling. And how many, in those that are
-/// not the end of one.
-fn states<A: Automaton>(machine: &A, spellings: &[Vec<u8>]) -> (States<(usize, usize)>, States<usize>) {
-    let (mut texts, mut beginnings) = (States::default(), States::default());
-    for (index, spelling) in spellings.iter().enumerate() {
-        let mut state = start(machine);
-        for (length, byte) in (1..).zip(spelling) {
-            state = machine.next_state(Anchored::No, state, *byte);
-            texts.entry(state).or_insert((index, length));
-            if length < spelling.len() {
-                beginnings.entry(state).or_insert(length);
-            }
-        }
-    }
-    (texts, beginnings)
 }

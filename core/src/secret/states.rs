@@ -5,7 +5,10 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use aho_corasick::automaton::StateID;
+use aho_corasick::{
+    Anchored,
+    automaton::{Automaton, StateID},
+};
 
 /// What is known of states.
 pub(super) type States<T> = HashMap<StateID, T, BuildHasherDefault<StateHasher>>;
@@ -28,4 +31,30 @@ impl Hasher for StateHasher {
     fn finish(&self) -> u64 {
         self.0.rotate_left(26)
     }
+}
+
+/// The state in which nothing has been read.
+#[expect(clippy::expect_used, reason = "both machines search everywhere")]
+pub(super) fn start<A: Automaton>(machine: &A) -> StateID {
+    machine.start_state(Anchored::No).expect("unanchored")
+}
+
+/// What has been read in each state: so many bytes of a spelling. And how many, in those that are
+/// not the end of one.
+pub(super) fn states<A: Automaton>(
+    machine: &A,
+    spellings: &[Vec<u8>],
+) -> (States<(usize, usize)>, States<usize>) {
+    let (mut texts, mut beginnings) = (States::default(), States::default());
+    for (index, spelling) in spellings.iter().enumerate() {
+        let mut state = start(machine);
+        for (length, byte) in (1..).zip(spelling) {
+            state = machine.next_state(Anchored::No, state, *byte);
+            texts.entry(state).or_insert((index, length));
+            if length < spelling.len() {
+                beginnings.entry(state).or_insert(length);
+            }
+        }
+    }
+    (texts, beginnings)
 }

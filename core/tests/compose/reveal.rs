@@ -7,6 +7,7 @@ use callboard::{
         ArtifactMode, CommandSpec, CompiledSpec, HttpSpec, PlaywrightSpec, ProgramSpec, Redirects, compose,
     },
     compose::{Nonce, OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretRef, SecretValues},
+    secret::Redactor,
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -238,7 +239,7 @@ fn reveal_errors_never_quote_a_value() {
 
 #[test]
 fn secret_values_are_redacted_from_the_log() {
-    let redactor = values().redactor();
+    let redactor = Redactor::new(&values().to_redact());
     let line = SECRETS.join(" ");
     assert_eq!(redactor.redact(&line), "*** *** *** *** *** ***");
     assert!(format!("{:?}", values()).contains("ProxyPassword"));

@@ -92,32 +92,8 @@ async fn results_of_every_shape_are_stored() {
         let attempt = fixture.start(worker, job).await;
         fixture.settle(job, attempt, Outcome::Succeeded { result }).await;
         let mut connection = fixture.store.connection().await.unwrap();
-        let results = records::result_texts(&mut connection, &[job], 1000).await.unwrap();
-        let [(of, Some(text))] = &results[..] else { panic!("{results:?}") };
+        let results = records::result_texts(&mut connection, &[job]).await.unwrap();
+        let [(of, text)] = &results[..] else { panic!("{results:?}") };
         assert_eq!((*of, serde_json::from_str::<Value>(text).unwrap()), (job, stored));
     }
-}
-
-#[tokio::test]
-async fn payloads_are_read_until_they_are_large_together() {
-    let fixture = Fixture::new().await;
-    let worker = fixture.worker().await;
-    let mut jobs = Vec::new();
-    for _ in 0..4 {
-        let job = fixture.job().await;
-        let attempt = fixture.start(worker, job).await;
-        fixture.settle(job, attempt, Outcome::Succeeded { result: json!("x".repeat(98)) }).await;
-        jobs.push(job);
-    }
-    jobs.sort_by_key(|job| job.uuid());
-    let mut connection = fixture.store.connection().await.unwrap();
-    // What is read is the first and what fits behind it.
-    for (bytes_max, read) in [(0, 1), (99, 1), (100, 2), (250, 3), (1000, 4)] {
-        let mut texts = records::result_texts(&mut connection, &jobs, bytes_max).await.unwrap();
-        texts.sort_by_key(|(job, _)| job.uuid());
-        let is_read: Vec<bool> = texts.iter().map(|(_, text)| text.is_some()).collect();
-        assert_eq!(is_read, [0, 1, 2, 3].map(|n| n < read), "{bytes_max}");
-    }
-    let inputs = records::input_texts(&mut connection, &jobs, 0).await.unwrap();
-    assert_eq!(inputs.iter().filter(|(_, text)| text.is_some()).count(), 1);
 }

@@ -16,7 +16,7 @@ use callboard::{
 };
 use secrecy::SecretString;
 
-use super::{Attempt, directories};
+use super::{Attempt, directories, redaction};
 
 /// What to run.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
         }
     }
     let withheld_tokens = composition.withheld_tokens().iter().map(ToString::to_string).collect();
-    let redactor = values.redactor();
+    let redactor = redaction::redactor(values.to_redact()).await;
     let unreadable = |error: callboard::compose::RevealError| {
         Failure::new(FailureCode::NOT_COMPOSABLE, error.to_string(), false)
     };

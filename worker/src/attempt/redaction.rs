@@ -8,9 +8,12 @@
 use std::panic;
 
 use callboard::secret::{RedactingLines, Redactor};
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// Up to so many bytes are redacted at once, which takes a millisecond at most.
 const SHORT_BYTES: usize = 1024;
+/// About how many bytes of spellings are made of each byte of a secret.
+const SPELLINGS: usize = 64;
 
 /// Does work on so many bytes on a thread where that may take its time, unless they are few.
 pub(super) async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -23,6 +26,12 @@ pub(super) async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -
         // The runtime ends, and this task with it.
         Err(Err(_)) => std::future::pending().await,
     }
+}
+
+/// Makes the redactor of these secrets.
+pub(super) async fn redactor(secrets: Vec<SecretString>) -> Redactor {
+    let bytes: usize = secrets.iter().map(|secret| secret.expose_secret().len()).sum();
+    aside(bytes * SPELLINGS, move || Redactor::new(&secrets)).await
 }
 
 /// Takes the next bytes of a stream of lines, and returns the lines that are now complete.

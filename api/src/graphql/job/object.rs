@@ -19,6 +19,7 @@ use crate::{
         composed::ComposedCommand,
         log::{self, LogLineConnection, LogRequest},
         page::Bounds,
+        payloads,
         policy::Policy,
         profile::Profile,
         proxy::Proxy,
@@ -175,7 +176,7 @@ impl Job {
         if is_kept_back(ctx, self.id).await? {
             return Ok(JsonText::from(&KEPT_BACK.into()));
         }
-        let input = JobContext::of(ctx)?.readers.input(self.id).await?;
+        let input = payloads::input(ctx, self.id).await?;
         Ok(input.unwrap_or_else(|| JsonText::from(&serde_json::Value::Null)))
     }
 
@@ -240,7 +241,7 @@ impl Job {
             if is_kept_back(ctx, self.id).await? {
                 return Ok(None);
             }
-            JobContext::of(ctx)?.readers.result(self.id).await
+            payloads::result(ctx, self.id).await
         };
         read.await.transpose()
     }

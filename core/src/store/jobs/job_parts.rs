@@ -32,64 +32,33 @@ pub async fn inputs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<I
     Ok(rows.into_iter().map(|row| read(row.id, row.input, row.input_sealed)).collect())
 }
 
-/// An input or a result as JSON text. `None` if it was not read, because the smaller ones have too
-/// many bytes already.
-pub type PayloadText = (JobId, Option<String>);
-
-/// The inputs of jobs as JSON text, with `***` in place of their secrets, until they have more than
-/// `bytes_max` together.
+/// The inputs of jobs as JSON text, with `***` in place of their secrets, in any order.
 #[tracing::instrument(name = "db.records.input_texts", level = "debug", skip_all)]
 pub async fn input_texts(
     connection: &mut Connection,
     jobs: &[JobId],
-    bytes_max: i64,
-) -> Result<Vec<PayloadText>, StoreError> {
+) -> Result<Vec<(JobId, String)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query!(
-        r#"
-        SELECT id AS "id!", CASE WHEN coalesce(bytes_before, 0) <= $2 THEN payload END AS payload
-        FROM (
-            SELECT jobs.id, payload,
-                sum(octet_length(payload)) OVER (
-                    ORDER BY pg_column_size(jobs.input), jobs.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
-            FROM jobs CROSS JOIN LATERAL (SELECT jobs.input::text) AS written (payload)
-            WHERE jobs.id = ANY($1)
-        ) AS weighed
-        "#,
-        &ids,
-        bytes_max
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id.into(), row.payload)).collect())
+    let rows = sqlx::query!(r#"SELECT id, input::text AS "input!" FROM jobs WHERE id = ANY($1)"#, &ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.input)).collect())
 }
 
-/// The results of jobs as JSON text, until they have more than `bytes_max` together. Jobs without a
-/// result are left out.
+/// The results of jobs as JSON text, in any order. Jobs without a result are left out.
 #[tracing::instrument(name = "db.records.result_texts", level = "debug", skip_all)]
 pub async fn result_texts(
     connection: &mut Connection,
     jobs: &[JobId],
-    bytes_max: i64,
-) -> Result<Vec<PayloadText>, StoreError> {
+) -> Result<Vec<(JobId, String)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
-        r#"
-        SELECT job_id AS "job_id!", CASE WHEN coalesce(bytes_before, 0) <= $2 THEN payload END AS payload
-        FROM (
-            SELECT ended.job_id, payload,
-                sum(octet_length(payload)) OVER (
-                    ORDER BY pg_column_size(ended.result), ended.job_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
-            FROM ended_jobs AS ended CROSS JOIN LATERAL (SELECT ended.result::text) AS written (payload)
-            WHERE ended.job_id = ANY($1) AND ended.result IS NOT NULL
-        ) AS weighed
-        "#,
-        &ids,
-        bytes_max
+        r#"SELECT job_id, result::text AS "result!" FROM ended_jobs WHERE job_id = ANY($1) AND result IS NOT NULL"#,
+        &ids
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.payload)).collect())
+    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.result)).collect())
 }
 
 /// The position of a job, which a subscriber compares to detect news.

@@ -6,9 +6,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use super::job_parts::{
-    Input, Origin, PayloadText, Position, input_texts, inputs, origins, positions, result_texts,
-};
+pub use super::job_parts::{Input, Origin, Position, input_texts, inputs, origins, positions, result_texts};
 use crate::{
     clock::Time,
     command_kind::Kind,
