@@ -192,7 +192,9 @@ mod tests {
         assert_eq!(code(&"a ".repeat(TOKENS_MAX)), None);
         assert_eq!(code(&"a ".repeat(TOKENS_MAX + 1)), Some(Code::TooComplex));
         assert_eq!(code(&"!".repeat(TOKENS_MAX + 1)), Some(Code::TooComplex));
-        assert_eq!(code(&"a".repeat(100_000)), None);
+        assert_eq!(code(&format!("\"{}\"", "a".repeat(100_000))), None);
+        assert_eq!(code(&"a".repeat(NAME_BYTES_MAX)), None);
+        assert_eq!(code(&format!("{{ {}: b }}", "a".repeat(NAME_BYTES_MAX + 1))), Some(Code::TooComplex));
     }
 
     #[test]
