@@ -143,6 +143,8 @@ test('a session that has ended is shown as such, with the reason and without a s
   await status(page, 'Signed in: fixture · ADMIN');
   await isReady(page);
   assert.equal(await page.getByRole('tab').count(), 5, 'the tabs are the same after signing in again');
+  // Which tab was open is stored a moment later than the session may end.
+  await openTab(page, 'WatchJobs');
   await page.locator('.graphiql-editor-tool .view-lines').getByText(/playground/).first().waitFor();
   fixture.endSessions('');
   await openTab(page, 'Commands');
