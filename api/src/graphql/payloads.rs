@@ -1,20 +1,16 @@
 //! Inputs and results of jobs, which may be large. Each operation reads its own, so that nobody
 //! waits for those of others.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Context, Result, dataloader::Loader};
 use callboard::{
     ids::JobId,
-    store::{Connection, StoreError, jobs::records},
+    store::{StoreError, jobs::records},
 };
 
 use super::{
     loaders::{self, CatalogueLoader},
-    reads::ReadConnection,
     scalars::JsonText,
 };
 use crate::allowance::{ANSWER_BYTES_MAX, too_large};
@@ -66,12 +62,8 @@ impl Loader<InputOf> for CatalogueLoader {
 
     async fn load(&self, keys: &[InputOf]) -> Result<HashMap<InputOf, Payload>, Arc<StoreError>> {
         let jobs: Vec<JobId> = keys.iter().map(|key| key.0).collect();
-        let mut reading = Reading::of(self).await?;
-        while let Some(some) = reading.next(&jobs) {
-            let texts = records::input_texts(reading.connection(), some).await?;
-            reading.add(texts);
-        }
-        Ok(reading.found(&jobs, InputOf))
+        let found = read(self, &jobs, Kind::Input).await?;
+        Ok(found.into_iter().map(|(job, payload)| (InputOf(job), payload)).collect())
     }
 }
 
@@ -81,61 +73,36 @@ impl Loader<ResultOf> for CatalogueLoader {
 
     async fn load(&self, keys: &[ResultOf]) -> Result<HashMap<ResultOf, Payload>, Arc<StoreError>> {
         let jobs: Vec<JobId> = keys.iter().map(|key| key.0).collect();
-        let mut reading = Reading::of(self).await?;
-        while let Some(some) = reading.next(&jobs) {
-            let texts = records::result_texts(reading.connection(), some).await?;
-            reading.add(texts);
-        }
-        Ok(reading.found(&jobs, ResultOf))
+        let found = read(self, &jobs, Kind::Result).await?;
+        Ok(found.into_iter().map(|(job, payload)| (ResultOf(job), payload)).collect())
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Input,
+    Result,
 }
 
 /// Reads payloads until they are larger than an answer may be.
-struct Reading {
-    connection: ReadConnection,
-    texts: HashMap<JobId, Payload>,
-    asked: usize,
-    size: usize,
-    bytes: usize,
-}
-
-impl Reading {
-    async fn of(loader: &CatalogueLoader) -> Result<Self, StoreError> {
-        let connection = loader.connection().await?;
-        Ok(Self { connection, texts: HashMap::new(), asked: 0, size: FEW, bytes: 0 })
+async fn read(
+    loader: &CatalogueLoader,
+    mut jobs: &[JobId],
+    kind: Kind,
+) -> Result<Vec<(JobId, Payload)>, StoreError> {
+    let mut connection = loader.connection().await?;
+    let (mut found, mut bytes, mut size) = (Vec::new(), 0, FEW);
+    while !jobs.is_empty() && bytes <= ANSWER_BYTES_MAX {
+        let (some, rest) = jobs.split_at(jobs.len().min(size));
+        let texts = match kind {
+            Kind::Input => records::input_texts(&mut connection, some).await?,
+            Kind::Result => records::result_texts(&mut connection, some).await?,
+        };
+        bytes += texts.iter().map(|(_, text)| text.len()).sum::<usize>();
+        found.extend(texts.into_iter().map(|(job, text)| (job, Payload::Read(JsonText::new(text)))));
+        size = if bytes <= SMALL_BYTES { size * GROWTH } else { FEW };
+        jobs = rest;
     }
-
-    fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-
-    /// The jobs that the next statement reads.
-    fn next<'a>(&mut self, jobs: &'a [JobId]) -> Option<&'a [JobId]> {
-        let rest = &jobs[self.asked..];
-        if rest.is_empty() || self.bytes > ANSWER_BYTES_MAX {
-            return None;
-        }
-        let some = &rest[..rest.len().min(self.size)];
-        self.asked += some.len();
-        Some(some)
-    }
-
-    fn add(&mut self, texts: Vec<(JobId, String)>) {
-        for (job, text) in texts {
-            self.bytes += text.len();
-            self.texts.insert(job, Payload::Read(JsonText::new(text)));
-        }
-        self.size = if self.bytes <= SMALL_BYTES { self.size * GROWTH } else { FEW };
-    }
-
-    fn found<K: Eq + std::hash::Hash>(self, jobs: &[JobId], key: impl Fn(JobId) -> K) -> HashMap<K, Payload> {
-        let mut found: HashMap<K, Payload> =
-            self.texts.into_iter().map(|(job, payload)| (key(job), payload)).collect();
-        for job in &jobs[self.asked..] {
-            if let Entry::Vacant(entry) = found.entry(key(*job)) {
-                entry.insert(Payload::TooLarge);
-            }
-        }
-        found
-    }
+    found.extend(jobs.iter().map(|job| (*job, Payload::TooLarge)));
+    Ok(found)
 }
