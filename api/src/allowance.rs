@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -16,10 +16,9 @@ use std::{
 use callboard::cache::{self, Cache};
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
+    sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore, SetOnce},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     error::{ApiError, Code},
@@ -28,8 +27,8 @@ use crate::{
 
 /// Most bytes of an answer's names and values, without those that escape others in JSON.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// An answer up to this many bytes is small, and waits for no other. The messages of a log that is
-/// followed are half of it.
+/// An answer up to this many bytes is small, and does not wait for others. The messages of a log
+/// that is followed are half of it.
 pub const SMALL_ANSWER_BYTES: usize = 512 * 1024;
 /// How many answers of a key, and of the process, may be larger than small at a time.
 const LARGE_OF_KEY_MAX: usize = 2;
@@ -95,7 +94,7 @@ impl Allowances {
     }
 
     /// The allowance of an operation of this holder. `None` for one that a test runs without a
-    /// connection, which shares with nobody.
+    /// connection, which shares with no other.
     pub fn of(&self, holder: Option<Holder>) -> Allowance {
         let new = || {
             let mut of_holder = OfHolder::default();
@@ -111,13 +110,11 @@ impl Allowances {
         Allowance {
             bytes: AtomicUsize::new(0),
             waits: AtomicBool::new(true),
-            fault: OnceLock::new(),
-            is_over: CancellationToken::new(),
+            fault: SetOnce::new(),
             place: AsyncMutex::new(None),
             statements: Arc::new(Semaphore::new(STATEMENTS_MAX)),
             of_holder,
-            of_process: Arc::clone(&self.0.large),
-            wait_max: self.0.wait_max,
+            of_process: self.clone(),
         }
     }
 }
@@ -128,14 +125,12 @@ pub struct Allowance {
     bytes: AtomicUsize,
     /// Whether a large answer waits for a place.
     waits: AtomicBool,
-    /// Why the operation has to end.
-    fault: OnceLock<ApiError>,
-    is_over: CancellationToken,
+    /// Why the operation has to end, if it has to.
+    fault: SetOnce<ApiError>,
     place: AsyncMutex<Option<LargePlace>>,
     statements: Arc<Semaphore>,
     of_holder: Arc<OfHolder>,
-    of_process: Arc<Semaphore>,
-    wait_max: Duration,
+    of_process: Allowances,
 }
 
 /// The place of a large answer, until it is dropped.
@@ -156,7 +151,7 @@ pub struct StatementPermit {
 type Permit = Option<OwnedSemaphorePermit>;
 
 impl Allowance {
-    /// Lets the answer wait for nobody, because what a mutation has done must be told.
+    /// Lets the answer skip the wait, because what a mutation has done must be told.
     pub fn never_wait(&self) {
         self.waits.store(false, Ordering::Relaxed);
     }
@@ -188,14 +183,15 @@ impl Allowance {
         let _waiting = self.of_holder.waiting.try_acquire().ok()?;
         let place = async {
             let of_holder = permit(&self.of_holder.large).await;
-            LargePlace { _of_holder: of_holder, _of_process: permit(&self.of_process).await }
+            LargePlace { _of_holder: of_holder, _of_process: permit(&self.of_process.0.large).await }
         };
-        timeout(self.wait_max, place).await.ok()
+        timeout(self.of_process.0.wait_max, place).await.ok()
     }
 
     fn end(&self, fault: ApiError) -> ApiError {
-        self.is_over.cancel();
-        self.fault.get_or_init(|| fault).clone()
+        // The first fault stands.
+        let _is_set = self.fault.set(fault.clone());
+        self.fault().unwrap_or(fault)
     }
 
     /// Why the operation has to end, if it has to.
@@ -205,14 +201,14 @@ impl Allowance {
 
     /// Waits until the operation has to end.
     pub async fn over(&self) {
-        self.is_over.cancelled().await;
+        self.fault.wait().await;
     }
 
     /// Takes what the answer has: its place, and whether it is large. The next message of a
     /// subscription starts anew.
     pub fn take(&self) -> (Option<LargePlace>, bool) {
         let is_large = self.bytes.swap(0, Ordering::Relaxed) > SMALL_ANSWER_BYTES;
-        // Nothing is charged any more, so that nobody holds the lock.
+        // Nothing is charged any more, so the lock is free.
         (self.place.try_lock().ok().and_then(|mut place| place.take()), is_large)
     }
 
