@@ -161,8 +161,7 @@ impl<'a> Walk<'a> {
     /// Says of a refused field to what it would have been done.
     fn naming(&self, refused: Refused, on: &str, field: &Field) -> Refused {
         let Some(name) = &refused.field else { return refused };
-        let value_of =
-            |name: Name| Ok::<_, Infallible>(self.variables.get(&name).cloned().unwrap_or_default());
+        let value_of = |name| Ok::<_, Infallible>(self.variable(&name));
         let arguments: Vec<(&str, Value)> = field
             .arguments
             .iter()
@@ -176,11 +175,15 @@ impl<'a> Walk<'a> {
         Refused { field, object, ..refused }
     }
 
+    /// The value of a variable. One that has none is null.
+    fn variable(&self, name: &Name) -> Value {
+        self.variables.get(name).cloned().unwrap_or_default()
+    }
+
     /// Whether a directive leaves the field out, by the same rule as the executor's, which takes a
     /// variable that has no value as null. An anonymous caller may not even name a field, because
     /// whether a name is wrong would tell that it exists.
     fn is_left_out(&self, directives: &[Positioned<Directive>]) -> bool {
-        let value_of = |name: &Name| self.variables.get(name).cloned().unwrap_or_default();
         self.role.is_some()
             && self.kind != OperationType::Mutation
             && directives.iter().any(|directive| {
@@ -191,7 +194,7 @@ impl<'a> Walk<'a> {
                 };
                 let Some(condition) = directive.node.get_argument("if") else { return false };
                 let value =
-                    condition.node.clone().into_const_with(|name| Ok::<_, Infallible>(value_of(&name)));
+                    condition.node.clone().into_const_with(|name| Ok::<_, Infallible>(self.variable(&name)));
                 value == Ok(Value::Boolean(!unless))
             })
     }
