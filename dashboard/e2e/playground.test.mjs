@@ -38,6 +38,15 @@ const goTo = async (path) => {
   await isReady(page);
 };
 
+/** Runs a tab that subscribes, and returns its stream when that shows this text. */
+const subscribe = async (tab, text) => {
+  await openTab(page, tab);
+  await run(page);
+  const stream = page.getByLabel('Subscription', { exact: true });
+  await stream.getByText(text).waitFor();
+  return stream;
+};
+
 const stored = () => page.evaluate(() => ({ local: JSON.stringify(localStorage), session: JSON.stringify(sessionStorage) }));
 
 test('a key in the fragment signs in, leaves the address bar, and reads schema and data', options, async () => {
@@ -126,10 +135,7 @@ test('signing out takes away what the session has got, in all tabs', options, as
 test('a session that has ended is shown as such, with the reason and without a stack', options, async () => {
   await goTo(`/playground#key=${KEY}`);
   await status(page, 'Signed in: fixture · ADMIN');
-  await openTab(page, 'WatchJobs');
-  await run(page);
-  const stream = page.getByLabel('Subscription', { exact: true });
-  await stream.getByText('1 message').waitFor();
+  const stream = await subscribe('WatchJobs', '1 message');
   fixture.endSessions('Your session has ended: its API key `fixture` was revoked.');
   await status(page, 'Signed out');
   await page.getByRole('alert').getByText('was revoked').waitFor();
@@ -250,10 +256,7 @@ test('from the default tabs to a live stream that survives a broken socket', opt
 test('a stream can be stopped, and a refused stream shows the reason', options, async () => {
   await goTo(`/playground#key=${KEY}`);
   await status(page, 'Signed in: fixture · ADMIN');
-  await openTab(page, 'WatchJobs');
-  await run(page);
-  const stream = page.getByLabel('Subscription', { exact: true });
-  await stream.getByText('1 message').waitFor();
+  const stream = await subscribe('WatchJobs', '1 message');
   await page.locator('.graphiql-execute-button[aria-label^="Stop"]').click();
   await stream.getByText('Stopped').waitFor();
 
@@ -268,10 +271,7 @@ test('a stream can be stopped, and a refused stream shows the reason', options, 
 test('the default tabs run as they are: their ids are looked up', options, async () => {
   await goTo(`/playground#key=${KEY}`);
   await status(page, 'Signed in: fixture · ADMIN');
-  await openTab(page, 'WatchJob');
-  await run(page);
-  const stream = page.getByLabel('Subscription', { exact: true });
-  await stream.getByText('There is no job yet. Run the Enqueue tab first.').waitFor();
+  const stream = await subscribe('WatchJob', 'There is no job yet. Run the Enqueue tab first.');
 
   await openTab(page, 'Enqueue');
   await run(page);
@@ -298,10 +298,7 @@ test('the end of a stream is not shown for another operation', options, async ()
   await run(page);
   await answerOf(page, 'QUEUED');
   const [job] = fixture.store.jobs.values();
-  await openTab(page, 'WatchJob');
-  await run(page);
-  const stream = page.getByLabel('Subscription', { exact: true });
-  await stream.getByText('1 message').waitFor();
+  const stream = await subscribe('WatchJob', '1 message');
   do fixture.store.advance(job);
   while (job.state === 'RUNNING');
   await stream.getByText('Complete').waitFor();
