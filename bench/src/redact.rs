@@ -60,7 +60,7 @@ fn streamed(redactor: &Redactor, log: &[u8]) -> (usize, Duration) {
     let mut lines = RedactingLines::new(redactor.clone());
     let mut found = 0;
     for chunk in log.chunks(64 * 1024) {
-        found += lines.feed(chunk).iter().filter(|line| line.contains("***")).count();
+        found += lines.feed(chunk).iter().filter(|line| line.as_bytes().contains(&b'*')).count();
     }
     found += lines.finish().len();
     (found, since.elapsed())

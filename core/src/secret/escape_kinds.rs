@@ -12,7 +12,7 @@ use super::entities::named;
 pub(super) const ESC: u8 = 0x1B;
 
 /// Longest name or number of a character in HTML, in bytes.
-const ENTITY_BYTES_MAX: usize = 10;
+pub(super) const ENTITY_BYTES_MAX: usize = 10;
 
 /// Calls `each` with the bytes that the escape at the start of `text` may stand for, and its
 /// length. Returns whether the text ends before the escape does.
@@ -61,6 +61,16 @@ fn quote(text: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
     end.is_none() || spellings.iter().any(is_begun)
 }
 
+/// What a line break stands for.
+pub(super) const BREAKS: [&[u8]; 4] = [b"", b" ", b"\n", b"\r\n"];
+
+/// Whether a line that begins with these bytes has no more before its text.
+pub(super) const fn is_text(first: u8, second: u8) -> bool {
+    let is_joint = matches!(first, b'+' | b'.' | b'&' | b'"' | b'\'' | b'`');
+    let is_prefixed = first.is_ascii_alphabetic() && matches!(second, b'"' | b'\'');
+    !is_blank(first) && !is_break(first) && !is_joint && !is_prefixed
+}
+
 /// The end of a line, and what stands before the text in the next one: the indentation, and a quote
 /// that goes on with a text, as in `b'...'`.
 fn line_break(text: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
@@ -74,7 +84,7 @@ fn line_break(text: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
     if let Some(broken) = broken {
         each(b"", broken);
     }
-    for meaning in [b"".as_slice(), b" ", b"\n", b"\r\n"] {
+    for meaning in BREAKS {
         each(meaning, indented);
     }
     let joint =
@@ -133,14 +143,6 @@ fn backslash(rest: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
         b'U' => return character(digits, 8, 2, each),
         b'x' => return code(digits, 2, 16, 2, each),
         b'0'..=b'9' => return numeric(rest, each),
-        b'b' => 0x08,
-        b't' => b'\t',
-        b'n' => b'\n',
-        b'v' => 0x0B,
-        b'f' => 0x0C,
-        b'r' => b'\r',
-        b'a' => 0x07,
-        b'e' => 0x1B,
         // A line that goes on.
         b'\n' | b'\r' => {
             let end = digits.iter().position(|byte| !is_break(*byte));
@@ -152,10 +154,28 @@ fn backslash(rest: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
         }
         b' ' | b'\t' => *kind,
         other if other.is_ascii_punctuation() => *other,
-        _ => return false,
+        other => match control(*other) {
+            Some(byte) => byte,
+            None => return false,
+        },
     };
     each(&[byte], 2);
     false
+}
+
+/// The control character of a letter behind a backslash.
+pub(super) const fn control(letter: u8) -> Option<u8> {
+    Some(match letter {
+        b'b' => 0x08,
+        b't' => b'\t',
+        b'n' => b'\n',
+        b'v' => 0x0B,
+        b'f' => 0x0C,
+        b'r' => b'\r',
+        b'a' => 0x07,
+        b'e' => ESC,
+        _ => return None,
+    })
 }
 
 /// A byte in up to three digits, octal or decimal, or in four octal ones with a zero in front.
@@ -177,11 +197,16 @@ fn numeric(rest: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
 fn code(digits: &[u8], count: usize, radix: u32, before: usize, each: &mut impl FnMut(&[u8], usize)) -> bool {
     let Some(digits) = digits.get(..count) else { return are_digits(digits) };
     let Some(byte) = number(digits, radix).and_then(|number| u8::try_from(number).ok()) else { return false };
-    each(&[byte], before + count);
-    if !byte.is_ascii() {
-        each(char::from(byte).encode_utf8(&mut [0; 4]).as_bytes(), before + count);
-    }
+    self::byte(byte, before + count, each);
     false
+}
+
+/// A byte, and the character of Latin-1 that it may be.
+pub(super) fn byte(byte: u8, length: usize, each: &mut impl FnMut(&[u8], usize)) {
+    each(&[byte], length);
+    if !byte.is_ascii() {
+        each(char::from(byte).encode_utf8(&mut [0; 4]).as_bytes(), length);
+    }
 }
 
 /// A UTF-16 unit of four digits, or two of them that are a pair, of which the second begins with

@@ -20,14 +20,25 @@ pub(super) const fn begins(byte: u8) -> bool {
     )
 }
 
-/// Whether an escape may begin here, by the first two bytes. Quotes and equals signs are frequent,
-/// and few begin one.
-pub(super) fn may_begin(text: &[u8]) -> bool {
+/// Whether an escape may begin here that stands for a byte of a spelling, by the first bytes. Most
+/// quotes, equals signs and percent signs begin none.
+pub(super) fn may_begin(text: &[u8], is_spelled: &[bool; 256]) -> bool {
     match *text {
+        [b'\'' | b'"' | b'`', b' ', next, ..] => !next.is_ascii_alphanumeric(),
         [b'\'' | b'"' | b'`', next, ..] => {
             matches!(next, b'\'' | b'"' | b' ' | b'+' | b'.' | b'\\' | b'&' | b'%' | b'\n' | b'\r')
         }
-        [b'=', next, ..] => next.is_ascii_hexdigit() || matches!(next, b'\n' | b'\r' | b'\\'),
+        [b'=', b'\n' | b'\r' | b'\\', ..] | [b'%', b'u', ..] => true,
+        [b'=' | b'%', high, low, ..] => hexadecimal(high, low).is_some_and(|byte| {
+            let in_latin_1 = 0x80 | byte & 0x3F;
+            let is_other = !byte.is_ascii() && is_spelled[usize::from(in_latin_1)];
+            begins(byte) || is_spelled[usize::from(byte)] || is_other
+        }),
+        [b'&', ref rest @ ..] => {
+            let mut name = rest.iter().take(escape_kinds::ENTITY_BYTES_MAX + 1);
+            let end = name.find(|byte| !byte.is_ascii_alphanumeric());
+            end.is_none_or(|end| matches!(end, b'#' | b';'))
+        }
         _ => true,
     }
 }
@@ -36,11 +47,7 @@ pub(super) fn may_begin(text: &[u8]) -> bool {
 /// length. There may be several. Returns whether the text ends before the escape does.
 pub(super) fn read(text: &[u8], mut each: impl FnMut(&[u8], usize)) -> bool {
     let text = &text[..text.len().min(ESCAPE_BYTES_MAX)];
-    // The most frequent ones, if they are no part of another.
-    if let [b'\\', b'"', rest @ ..] = text
-        && !may_end_line(rest)
-    {
-        each(b"\"", 2);
+    if read_frequent(text, &mut each) {
         return false;
     }
     match read_level(text, |length| length, &mut each) {
@@ -52,6 +59,55 @@ pub(super) fn read(text: &[u8], mut each: impl FnMut(&[u8], usize)) -> bool {
             let is_open = read_deeper(text, lead, has_others, &mut each) || is_open;
             has_others && read_deeper(text, lead, false, &mut each) || is_open
         }
+    }
+}
+
+/// Reads the most frequent escapes, if they are no part of another. Returns whether this is one.
+fn read_frequent(text: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
+    match *text {
+        [b'\\', b'"', ref rest @ ..] if !may_end_line(rest) => each(b"\"", 2),
+        [b'\\', b'\\', kind, ..] if kind.is_ascii_alphabetic() => match escape_kinds::control(kind) {
+            _ if begins_number(kind) => return false,
+            Some(byte) if begins(byte) => return false,
+            Some(byte) => {
+                each(b"\\", 2);
+                each(&[byte], 3);
+            }
+            None => each(b"\\", 2),
+        },
+        [b'%', high, low, ..] => {
+            let Some(byte) = hexadecimal(high, low).filter(|byte| !begins(*byte)) else { return false };
+            escape_kinds::byte(byte, 3, each);
+        }
+        [b'\n', next, after, ..] if escape_kinds::is_text(next, after) => {
+            for meaning in escape_kinds::BREAKS {
+                each(meaning, 1);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Whether a number follows this letter behind a backslash.
+const fn begins_number(letter: u8) -> bool {
+    matches!(letter, b'u' | b'U' | b'x')
+}
+
+/// The byte of two hexadecimal digits.
+const fn hexadecimal(high: u8, low: u8) -> Option<u8> {
+    match (digit(high), digit(low)) {
+        (Some(high), Some(low)) => Some(high << 4 | low),
+        _ => None,
+    }
+}
+
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -138,7 +194,7 @@ impl View {
         };
         // Behind a backslash, a letter that begins no number or line break is all of the escape.
         let is_short =
-            |byte: &u8| byte.is_ascii_alphabetic() && !matches!(byte, b'u' | b'U' | b'x' | b'n' | b'r');
+            |byte: &u8| byte.is_ascii_alphabetic() && !begins_number(*byte) && !matches!(byte, b'n' | b'r');
         let most = if lead == b'\\' && text.get(length).is_some_and(is_short) { 2 } else { VIEW_BYTES };
         let mut at = length;
         while view.length < most

@@ -17,6 +17,7 @@ mod escape_kinds;
 mod escapes;
 mod keyring;
 mod lines;
+mod machine;
 mod master_key;
 mod owner;
 mod readings;

@@ -10,20 +10,15 @@ use std::{collections::BTreeSet, ops::RangeBounds};
 use aho_corasick::{
     Anchored,
     automaton::{Automaton, StateID},
-    dfa::DFA,
-    nfa::contiguous::NFA,
 };
 
 use super::{
     cuts::{self, Follows},
     escapes::{self, ESCAPE_BYTES_MAX},
+    machine::{Machine, read_plain, start},
     readings::{Found, Place, Reading},
-    states::{States, start, states},
+    states::{States, states},
 };
-
-/// Up to this many bytes of spellings are searched for with a table of all transitions, which is
-/// fast and takes about 300 times as much memory.
-const TABLE_BYTES_MAX: usize = 64 * 1024;
 
 /// From this length on, in bytes, the beginning of a spelling is masked where a text was cut. A
 /// shorter one may be a word that ends many lines.
@@ -52,12 +47,8 @@ pub(super) struct Search {
     beginnings: States<usize>,
     /// Whether an escape may begin with a byte.
     is_escape: [bool; 256],
-}
-
-#[derive(Debug)]
-enum Machine {
-    Table(DFA),
-    Compact(NFA),
+    /// Whether a spelling has a byte. One that none has leads to the start from everywhere.
+    is_spelled: [bool; 256],
 }
 
 impl Search {
@@ -65,36 +56,22 @@ impl Search {
     /// For some hundred million bytes of spellings.
     pub(super) fn new(spellings: BTreeSet<Vec<u8>>) -> Self {
         let spellings: Vec<Vec<u8>> = spellings.into_iter().collect();
-        let bytes: usize = spellings.iter().map(Vec::len).sum();
-        // A match of the beginning of a spelling says that a cut matters from there on.
-        let has_beginning = |spelling: &&Vec<u8>| spelling.len() > BEGINNING_BYTES_MIN;
-        let beginnings =
-            spellings.iter().filter(has_beginning).map(|spelling| &spelling[..BEGINNING_BYTES_MIN]);
-        let beginnings: BTreeSet<&[u8]> = beginnings.collect();
-        let patterns = spellings.iter().map(Vec::as_slice).chain(beginnings);
-        #[expect(clippy::expect_used, reason = "fails only for 2^31 states")]
-        let machine = if bytes <= TABLE_BYTES_MAX {
-            Machine::Table(DFA::new(patterns).expect("few and short"))
-        } else {
-            Machine::Compact(NFA::new(patterns).expect("few and short"))
-        };
-        let has = |byte: u8| spellings.iter().any(|spelling| spelling.contains(&byte));
-        let is_escape = |byte| if byte == b'+' { has(b' ') } else { escapes::begins(byte) };
+        let machine = Machine::new(&spellings, BEGINNING_BYTES_MIN);
+        let mut is_spelled = [false; 256];
+        spellings.iter().flatten().for_each(|byte| is_spelled[usize::from(*byte)] = true);
+        let is_escape =
+            |byte| if byte == b'+' { is_spelled[usize::from(b' ')] } else { escapes::begins(byte) };
         let is_escape = std::array::from_fn(|byte| is_escape(byte as u8));
         let (texts, beginnings) = match &machine {
             Machine::Table(machine) => states(machine, &spellings),
             Machine::Compact(machine) => states(machine, &spellings),
         };
-        Self { machine, spellings, texts, beginnings, is_escape }
+        Self { machine, spellings, texts, beginnings, is_escape, is_spelled }
     }
 
     /// The place at the beginning of a text.
     pub(super) fn start(&self) -> Place {
-        let raw = match &self.machine {
-            Machine::Table(machine) => start(machine),
-            Machine::Compact(machine) => start(machine),
-        };
-        Place { at: 0, raw, others: Vec::new(), is_masked: false }
+        Place { at: 0, raw: self.machine.start(), others: Vec::new(), is_masked: false }
     }
 
     /// Reads `text` from `place` up to `end`. Escapes may go on behind it.
@@ -114,7 +91,7 @@ impl Search {
 
     /// Whether nothing has begun that may go on behind this place.
     pub(super) fn is_start(&self, place: &Place) -> bool {
-        place.others.is_empty() && !place.is_masked && place.raw == self.start().raw
+        place.others.is_empty() && !place.is_masked && place.raw == self.machine.start()
     }
 
     /// Adds the beginnings of secrets with which a text that was cut ends.
@@ -149,6 +126,13 @@ impl Search {
         let (mut line, mut steps) = (place.at, found.steps);
         let mut at = place.at;
         while at < end {
+            if !has_others && !is_long && !place.is_masked {
+                let plain = read_plain(machine, &text[at..end], &mut raw, &self.is_escape);
+                at += plain;
+                if at == end {
+                    break;
+                }
+            }
             let byte = text[at];
             if place.is_masked {
                 let rest = &text[at..end];
@@ -160,7 +144,8 @@ impl Search {
                 (line, steps) = (at, found.steps);
                 continue;
             }
-            let is_escape = self.is_escape[usize::from(byte)] && escapes::may_begin(&text[at..]);
+            let is_escape =
+                self.is_escape[usize::from(byte)] && escapes::may_begin(&text[at..], &self.is_spelled);
             if is_escape || has_others || is_long {
                 (place.at, place.raw) = (at, raw);
                 if has_others {
@@ -217,9 +202,10 @@ impl Search {
 
     /// Masks the beginnings of secrets at `place` if the mark of a cut follows.
     fn read_cut(&self, text: &[u8], place: &Place, found: &mut Found) {
+        let Some(begun) = self.begun(place, BEGINNING_BYTES_MIN..).min() else { return };
         match cuts::follows(&text[place.at..]) {
             Follows::Cut => self.find_cut(place, found),
-            Follows::End => found.open = self.begun(place, BEGINNING_BYTES_MIN..).chain(found.open).min(),
+            Follows::End => found.open = found.open.map_or(Some(begun), |open| Some(open.min(begun))),
             Follows::Text => {}
         }
     }
@@ -277,6 +263,9 @@ impl Search {
     fn read_escape<A: Automaton>(&self, machine: &A, text: &[u8], place: &mut Place, found: &mut Found) {
         let (at, start) = (place.at, start(machine));
         let is_open = escapes::read(&text[at..], |bytes, length| {
+            if bytes.last().is_some_and(|byte| !self.is_spelled[usize::from(*byte)]) {
+                return;
+            }
             let step = |state, byte: &u8| machine.next_state(Anchored::No, state, *byte);
             let next = bytes.iter().fold(place.raw, step);
             if next != start {

@@ -10,6 +10,8 @@ use aho_corasick::{
     automaton::{Automaton, StateID},
 };
 
+use super::machine::start;
+
 /// What is known of states.
 pub(super) type States<T> = HashMap<StateID, T, BuildHasherDefault<StateHasher>>;
 
@@ -31,12 +33,6 @@ impl Hasher for StateHasher {
     fn finish(&self) -> u64 {
         self.0.rotate_left(26)
     }
-}
-
-/// The state in which nothing has been read.
-#[expect(clippy::expect_used, reason = "both machines search everywhere")]
-pub(super) fn start<A: Automaton>(machine: &A) -> StateID {
-    machine.start_state(Anchored::No).expect("unanchored")
 }
 
 /// What has been read in each state: so many bytes of a spelling. And how many, in those that are
