@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     canary_places::{database, files, redis, watch_command_lines},
+    canary_refused::refused,
     needles::Needles,
     system::{API_KEY, PATIENCE, Settings, System},
 };
@@ -46,7 +47,7 @@ const SECRETS: [(&str, &str); 20] = [
     ("schedule", "Yd9Ju5Fn0qCa"),
 ];
 
-fn secret(name: &str) -> &'static str {
+pub(crate) fn secret(name: &str) -> &'static str {
     SECRETS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).unwrap()
 }
 
@@ -67,7 +68,8 @@ const CATALOGUE: &str = "{ services { nodes { name baseUrl settings suspendedRea
     profiles { nodes { name environment secrets { name } } }
     proxies { nodes { name address hasCredentials health { status failure } } }
     schedules { nodes { name job { input } } } commands { nodes { name inputSchema } }
-    workers { hostname } queues { name } viewer { name role } }";
+    workers { hostname } queues { name } viewer { name role }
+    auditEvents(first: 100) { nodes { action message before after } } }";
 
 /// A server whose answers repeat the token that they get, in every spelling and across every cut.
 async fn echo(spellings: fn(&str) -> Vec<String>) -> String {
@@ -109,13 +111,13 @@ async fn echo(spellings: fn(&str) -> Vec<String>) -> String {
     url
 }
 
-struct Canary {
-    system: System,
+pub(crate) struct Canary {
+    pub(crate) system: System,
     database: String,
     /// Ports of the API and of the worker's metrics.
     ports: (u16, u16),
     site: String,
-    answers: String,
+    pub(crate) answers: String,
 }
 
 impl Canary {
@@ -137,7 +139,7 @@ impl Canary {
         (Self { system, database: url, ports, site, answers: String::new() }, own)
     }
 
-    async fn make(&self, mutation: &str, kind: &str, input: Value) -> String {
+    pub(crate) async fn make(&self, mutation: &str, kind: &str, input: Value) -> String {
         self.system.make(mutation, kind, input).await
     }
 
@@ -178,6 +180,7 @@ async fn no_secret_comes_out_anywhere() {
     programs(&mut canary, &profile, &services, &proxies).await;
     http(&mut canary, &services, &proxies).await;
     scripts(&mut canary, &profile, &services).await;
+    refused(&mut canary, &profile, &services).await;
     let catalogue = canary.system.data(CATALOGUE, json!({})).await;
     canary.answers.push_str(&catalogue.to_string());
     canary.system.until_clean(PATIENCE).await;
@@ -345,4 +348,18 @@ async fn scripts(canary: &mut Canary, profile: &str, services: &[String]) {
         let job = canary.run(job, state).await;
         assert_eq!(job["artifacts"].as_array().unwrap().len(), 2, "{job:#}");
     }
+    let update =
+        "mutation($id: ID!, $spec: CommandSpecInput!) { commandUpdate(input: { id: $id, spec: $spec }) {
+        userErrors { message } } }";
+    let spec = json!({ "playwright": { "script": script, "screenshot": "ALWAYS", "trace": "ALWAYS", "video": "ALWAYS" } });
+    let updated = canary.system.data(update, json!({ "id": command, "spec": spec })).await;
+    assert_eq!(updated["commandUpdate"]["userErrors"], json!([]));
+    let job = json!({ "commandId": command, "profileId": profile, "serviceIds": services, "input": input });
+    let job = canary.run(job, "SUCCEEDED").await;
+    // Clients are told of those that are no text, which `files` does not read.
+    let mut kinds: Vec<_> = job["artifacts"].as_array().unwrap().iter().collect();
+    kinds.retain(|artifact| artifact["mayHoldSecrets"] == true);
+    kinds.sort_by_key(|artifact| artifact["contentType"].as_str());
+    let kinds: Vec<_> = kinds.iter().map(|artifact| &artifact["contentType"]).collect();
+    assert_eq!(kinds, ["application/zip", "image/png", "video/webm"]);
 }

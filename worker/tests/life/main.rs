@@ -14,6 +14,7 @@
 mod browser;
 mod canary;
 mod canary_places;
+mod canary_refused;
 mod cancel;
 mod crash;
 mod drain;
