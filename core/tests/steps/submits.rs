@@ -1,8 +1,10 @@
 //! Submitting: concurrent callers, and repeats.
 
+use std::time::Duration;
+
 use callboard::{
     catalogue::{CommandChanges, CommandUpdate},
-    clock::IdSource,
+    clock::{self, IdSource, Time},
     evaluator::{Evaluator, Unavailable},
     job::JobRequest,
     patch::{Patch, PolicyPatch},
@@ -12,7 +14,7 @@ use callboard::{
         StepError,
         enqueue::{
             context::SubmitContext,
-            submit::{submit, submit_light},
+            submit::{prepare_alone, submit, submit_light, write_alone},
         },
     },
 };
@@ -76,11 +78,51 @@ async fn a_job_that_is_being_evaluated_holds_no_connection() {
     let heavy = [vec![JobRequest::new(heavy)]];
     let heavy = std::pin::pin!(submit(&context, &heavy, false));
     let others = std::pin::pin!(async {
-        eventually(std::time::Duration::from_secs(8), || std::future::ready(started.exists())).await;
+        eventually(Duration::from_secs(8), || std::future::ready(started.exists())).await;
         fixture.job().await
     });
     let first = futures::future::select(heavy, others).await;
     assert!(matches!(first, futures::future::Either::Right(_)), "the heavy job ended first");
+}
+
+#[tokio::test]
+async fn a_job_counts_its_times_from_when_it_is_written() {
+    let fixture = Fixture::new().await;
+    let (needed, now) = (fixture.job().await, clock::now());
+    let policy =
+        PolicyPatch { expires_after: Patch::Set("PT0.001S".parse().unwrap()), ..PolicyPatch::default() };
+    let plain = JobRequest { policy: Some(policy), ..JobRequest::new(fixture.command) };
+    let with = |change: &dyn Fn(&mut JobRequest)| {
+        let mut request = plain.clone();
+        change(&mut request);
+        request
+    };
+    let requests = [
+        with(&|_| ()),
+        with(&|request| request.idempotency_key = Some("key".into())),
+        with(&|request| request.depends_on = vec![needed]),
+        with(&|request| request.run_at = Some(now + Duration::from_hours(1))),
+    ];
+    let mut prepared = Vec::new();
+    for request in &requests {
+        prepared.push(prepare_alone(&fixture.context, std::slice::from_ref(request), true).await.unwrap());
+    }
+    let prepared_until: Time = fixture.value("SELECT clock_timestamp()").await;
+    for (prepared, request) in prepared.iter().zip(&requests) {
+        let job = write_alone(&fixture.context, prepared).await.value.remove(0).unwrap()[0].job;
+        let times = sqlx::query_as::<_, (Time, Time, Time, Option<Time>, Time)>(
+            "SELECT jobs.created_at, jobs.run_at, live.run_at, live.expires_at, job_events.at FROM jobs
+             JOIN live_jobs AS live ON job_id = id JOIN job_events USING (job_id) WHERE id = $1",
+        );
+        let mut transaction = fixture.store.begin().await.unwrap();
+        let times = times.bind(job.uuid()).fetch_one(&mut *transaction).await.unwrap();
+        let (created_at, run_at, live_run_at, expires_at, event_at) = times;
+        assert!(created_at >= prepared_until, "{created_at} {prepared_until} {request:?}");
+        assert_eq!(expires_at, Some(created_at + Duration::from_millis(1)), "{request:?}");
+        assert_eq!((run_at, event_at), (live_run_at, created_at), "{request:?}");
+        let given = request.run_at.map(|at| at.timestamp_micros());
+        assert_eq!(run_at.timestamp_micros(), given.unwrap_or(created_at.timestamp_micros()), "{request:?}");
+    }
 }
 
 #[tokio::test]

@@ -52,6 +52,7 @@ const YIELD_EVERY: usize = 16;
 
 /// Everything that the job requests name, loaded at once.
 pub(super) struct Prefetched {
+    /// When it was loaded, by the database's clock. Jobs are written later.
     now: Time,
     commands: HashMap<CommandId, Command>,
     recipes: HashMap<CommandVersionId, Arc<Recipe>>,
@@ -220,8 +221,8 @@ async fn prepare(
     let composed = targets.compose(turn, &prefetched.found, &recipe.spec, &input, job, |_| ());
     composed.await.map_err(of_command)?;
 
-    let run_at = request.run_at.unwrap_or(prefetched.now);
-    let expires_at = applied.expires_after.map(|after| prefetched.now + after.0);
+    let is_later = request.run_at.is_some_and(|at| at > prefetched.now);
+    let expires_after = applied.expires_after;
     let command_limits = (!applied.limits.is_none())
         .then(|| CommandLimits { command: command.id.uuid(), limits: Arc::new(applied.limits.clone()) });
     let mut job = NewJob {
@@ -242,15 +243,15 @@ async fn prepare(
         labels,
         policy,
         command_limits,
-        run_at,
-        state: if run_at > prefetched.now { JobState::Scheduled } else { JobState::Queued },
-        expires_at,
+        run_at: request.run_at,
+        // If its time comes before it is written, it is promoted right after.
+        state: if is_later { JobState::Scheduled } else { JobState::Queued },
+        expires_after,
         needs: request.depends_on.clone(),
-        is_dispatched: is_dispatched && run_at <= prefetched.now,
+        is_dispatched: is_dispatched && !is_later,
         schedule: request.schedule,
         by: request.by.clone(),
         idempotency: None,
-        created_at: prefetched.now,
     };
     let applied = job.policy.as_ref().unwrap_or(&recipe.version.policy);
     job.idempotency = kept_as(context, request, &job, &input, applied);
@@ -312,7 +313,7 @@ fn kept_as(
         services: &job.service_ids,
         input: &input.public,
         queue: &job.queue,
-        run_at: Some(job.run_at).filter(|_| job.state == JobState::Scheduled),
+        run_at: job.run_at.filter(|_| job.state == JobState::Scheduled),
         policy,
         labels: &job.labels,
     };

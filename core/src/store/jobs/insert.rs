@@ -7,6 +7,7 @@ use super::live::CommandLimits;
 use crate::{
     audit::By,
     clock::{IdSource, Time},
+    duration::IsoDuration,
     ids::{AuditEventId, CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobState,
     policy::Policy,
@@ -55,12 +56,12 @@ pub struct NewJob {
     pub policy: Option<Policy>,
     /// The limits of its policy, if any.
     pub command_limits: Option<CommandLimits>,
-    /// When it may start.
-    pub run_at: Time,
+    /// When it may start. `None` for when it is written.
+    pub run_at: Option<Time>,
     /// Its state: `Blocked`, `Scheduled` or `Queued`.
     pub state: JobState,
-    /// When it is cancelled unless it has started.
-    pub expires_at: Option<Time>,
+    /// How long after it is written it is cancelled, unless it has started.
+    pub expires_after: Option<IsoDuration>,
     /// Jobs that must succeed before it, in order and distinct.
     pub needs: Vec<JobId>,
     /// Whether the caller is about to push its reference to Redis.
@@ -71,8 +72,6 @@ pub struct NewJob {
     pub by: Option<By>,
     /// How a repeat of the request is recognised.
     pub idempotency: Option<Idempotency>,
-    /// When it was accepted, by the database's clock.
-    pub created_at: Time,
 }
 
 impl NewJob {
@@ -86,6 +85,10 @@ impl NewJob {
 
     fn idempotency_hash(&self) -> Option<&[u8]> {
         self.idempotency.as_ref().map(|idempotency| idempotency.hash.as_slice())
+    }
+
+    fn expires_after(&self) -> Option<String> {
+        self.expires_after.map(|after| after.to_string())
     }
 
     fn command_limits_json(&self) -> Result<Option<String>, StoreError> {
@@ -117,13 +120,16 @@ pub struct KeyHolder {
 
 /// Inserts new jobs and returns their ids. Jobs whose id, idempotency key or due time already
 /// exists are left out. Each caller's jobs of one mutation make one entry of the audit.
+///
+/// The jobs are created, and count their times, from this statement on, however long ago they were
+/// prepared.
 #[tracing::instrument(name = "db.insert.insert", level = "debug", skip_all)]
 #[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
 pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     let callers = Callers::of(jobs);
     let inserted = query_rows!(
         query_scalar for job in jobs,
-        "WITH new AS MATERIALIZED (SELECT * FROM",
+        "WITH new AS MATERIALIZED (SELECT new.*, statement_timestamp() AS created_at FROM",
         "new" {
             "id": "uuid[]" = job.id.uuid();
             "version_id": "uuid[]" = job.version_id.uuid();
@@ -137,13 +143,12 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             "input_sealed": "bytea[]" as Option<&[u8]> = job.input_sealed.as_deref();
             "labels": "text[]" = array_literal(job.labels.iter().cloned());
             "policy": "text[]" as Option<String> = optional_json("policy", job.policy.as_ref())?;
-            "run_at": "timestamptz[]" = job.run_at;
+            "run_at": "timestamptz[]" as Option<Time> = job.run_at;
             "state": "text[]" as &str = job.state.as_str();
-            "expires_at": "timestamptz[]" as Option<Time> = job.expires_at;
+            "expires_after": "text[]" as Option<String> = job.expires_after();
             "is_dispatched": "boolean[]" = job.is_dispatched;
             "idempotency_key": "text[]" as Option<&str> = job.idempotency_key();
             "idempotency_hash": "bytea[]" as Option<&[u8]> = job.idempotency_hash();
-            "created_at": "timestamptz[]" = job.created_at;
             "command_limits": "text[]" as Option<String> = job.command_limits_json()?;
             "schedule_id": "uuid[]" as Option<Uuid> = job.schedule.map(|(schedule, _)| schedule.uuid());
             "due_at": "timestamptz[]" as Option<Time> = job.schedule.map(|(_, due)| due);
@@ -157,16 +162,16 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
                 service_ids, input, input_sealed, labels, policy, run_at, idempotency_key,
                 idempotency_hash, created_at, schedule_id, due_at, fairness_key, created_by)
             SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id,
-                service_ids::uuid[], input::jsonb, input_sealed, labels::text[], policy::jsonb, run_at,
-                idempotency_key, idempotency_hash, created_at, schedule_id, due_at, fairness_key, created_by
+                service_ids::uuid[], input::jsonb, input_sealed, labels::text[], policy::jsonb,
+                coalesce(run_at, created_at), idempotency_key, idempotency_hash, created_at, schedule_id, due_at, fairness_key, created_by
             FROM new ON CONFLICT DO NOTHING
             RETURNING id
         ), accepted AS MATERIALIZED (SELECT new.* FROM new JOIN record USING (id)
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, expires_at,
                 dispatched_at, profile_id, proxy_id, command_limits, schedule_id, fairness_key, round)
-            SELECT id, queue, priority, state, 1, run_at, CASE WHEN state = 'queued' THEN created_at END,
-                expires_at, CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id,
+            SELECT id, queue, priority, state, 1, coalesce(run_at, created_at),
+                CASE WHEN state = 'queued' THEN created_at END, created_at + expires_after::interval, CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id,
                 command_limits::jsonb, schedule_id, fairness_key, round
             FROM accepted
         ), services AS (
