@@ -140,7 +140,7 @@ async fn jobs_are_found_by_the_schedule_that_enqueued_them() {
     let fields = "nodes { queue scheduledFor schedule { name lastRunAt } } totalCount";
     let query = format!("query($ids: [ID!]) {{ jobs(filter: {{ scheduleIds: $ids }}) {{ {fields} }} }}");
     let found = eventually(Duration::from_secs(20), async || {
-        let _done = fire_schedules(&submit).await.unwrap();
+        fire_schedules(&submit).await.value.unwrap();
         let found = api.data(&query, json!({ "ids": [created["id"]] })).await;
         (found["jobs"]["totalCount"] != json!(0)).then_some(found)
     })

@@ -223,7 +223,7 @@ async fn every_transition_to_ready_assigns_a_round() {
     let _after = unblock(&fixture.store).await.unwrap();
     assert_eq!(round(&fixture, jobs[1]).await, 3);
 
-    let _after = retry_many(&fixture.store, &[first], &By::worker()).await.unwrap();
+    retry_many(&fixture.store, &[first], &By::worker()).await.value.unwrap();
     assert_eq!(round(&fixture, first).await, 4, "a retry gets a new round");
 }
 

@@ -3,12 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod announced;
 mod audit;
 mod caps;
 mod claims;
 mod expiry;
 mod fairness;
 mod fences;
+mod firing;
 mod fixture;
 mod hand_out;
 mod limits;

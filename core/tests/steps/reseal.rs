@@ -15,7 +15,6 @@ use callboard::{
     recipes::Recipes,
     secret::{Keyring, SealHead},
     steps::{
-        Done,
         enqueue::{context::SubmitContext, fire_schedules::fire_schedules, submit::submit},
         maintain::reseal::{
             BATCH, Cursor, KeyError, Resealed, by_key, check_keys, count_sealed, reseal_batch,
@@ -252,7 +251,7 @@ async fn secrets_that_change_during_a_rotation_are_kept() {
             let token = format!("{PLAIN}-{number}").into();
             let refresh = TokenRefresh { id: service.into(), token, expires_at: None };
             catalogue.service_token_refresh(refresh).await.unwrap();
-            let Done { value: _, after: _ } = fire_schedules(&context).await.unwrap();
+            fire_schedules(&context).await.value.unwrap();
             let submitted = submit(&context, &[vec![request(command, None)]], false).await;
             assert!(submitted.value[0].is_ok());
         }

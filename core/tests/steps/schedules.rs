@@ -8,7 +8,6 @@ use callboard::{
     clock,
     command::{Choices, CommandSpec, ProgramSpec, SpecInput},
     duration::IsoDuration,
-    evaluator::Evaluator,
     ids::CommandId,
     job::JobRequest,
     patch::{Patch, PolicyPatch},
@@ -25,12 +24,17 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, succeeded};
 
-fn template(command: CommandId, input: Value) -> JobRequest {
+pub(crate) fn template(command: CommandId, input: Value) -> JobRequest {
     JobRequest { input: Some(input), ..JobRequest::new(command) }
 }
 
 /// Once an hour, half an hour away from now, so that no due time comes during a test.
-fn hourly(name: &str, command: CommandId, overlap: Overlap, catch_up_hours: u64) -> ScheduleCreate {
+pub(crate) fn hourly(
+    name: &str,
+    command: CommandId,
+    overlap: Overlap,
+    catch_up_hours: u64,
+) -> ScheduleCreate {
     ScheduleCreate {
         name: name.into(),
         cron: format!("{} * * * *", (clock::now().minute() + 30) % 60),
@@ -43,21 +47,21 @@ fn hourly(name: &str, command: CommandId, overlap: Overlap, catch_up_hours: u64)
 }
 
 impl Fixture {
-    async fn schedule(&self, input: ScheduleCreate) -> Schedule {
+    pub(crate) async fn schedule(&self, input: ScheduleCreate) -> Schedule {
         self.catalogue.schedule_create(&self.context, input).await.unwrap()
     }
 
-    async fn reload(&self, schedule: &Schedule) -> Schedule {
+    pub(crate) async fn reload(&self, schedule: &Schedule) -> Schedule {
         schedules::load(&mut self.store.connection().await.unwrap(), &[schedule.id]).await.unwrap().remove(0)
     }
 
     /// Fires until no schedule is due.
-    async fn fire(&self) {
-        while fire_schedules(&self.context).await.unwrap().value == Some(Duration::ZERO) {}
+    pub(crate) async fn fire(&self) {
+        while fire_schedules(&self.context).await.value.unwrap() == Some(Duration::ZERO) {}
     }
 
     /// Simulates a downtime of `hours`: the first due time of the downtime becomes the next one.
-    async fn down_for(&self, hours: i32) {
+    pub(crate) async fn down_for(&self, hours: i32) {
         let statement = "UPDATE schedules SET next_at = date_trunc('hour', now() - past) + past - make_interval(hours => $1)
              FROM (SELECT id, make_interval(mins => split_part(cron, ' ', 1)::integer) AS past FROM schedules) AS minute
              WHERE minute.id = schedules.id";
@@ -66,7 +70,7 @@ impl Fixture {
         transaction.commit().await.unwrap();
     }
 
-    async fn jobs_of_schedules(&self) -> i64 {
+    pub(crate) async fn jobs_of_schedules(&self) -> i64 {
         self.value("SELECT count(*) FROM jobs WHERE schedule_id IS NOT NULL").await
     }
 }
@@ -249,76 +253,6 @@ async fn a_refused_job_is_recorded_and_delays_no_other_schedule() {
     assert!(mended.last_failure.is_none() && mended.last_at.is_some(), "{mended:?}");
 }
 
-/// A schema that no process checks by itself, because it has references.
-fn heavy_schema(required: &[&str]) -> Value {
-    json!({ "$defs": { "any": {} }, "allOf": [{ "$ref": "#/$defs/any" }], "required": required })
-}
-
-impl Fixture {
-    /// A command whose template takes some time.
-    async fn heavy_command(&self) -> CommandId {
-        let template = "{% for a in range(200) %}{% for b in range(90) %}{% endfor %}{% endfor %}";
-        self.command_of("heavy", json!({}), vec![template.into()]).await
-    }
-}
-
-#[tokio::test]
-async fn schedules_fire_that_take_longer_to_prepare_than_a_transaction_may_be_idle() {
-    // One connection, which nobody holds while something is evaluated.
-    let fixture = Fixture::with_connections(1).await;
-    let idle_max = Duration::from_millis(500);
-    let heavy = fixture.heavy_command().await;
-    let picky = fixture.command_with("picky", heavy_schema(&[])).await;
-    for number in 0..20 {
-        fixture.schedule(hourly(&format!("heavy{number}"), heavy, Overlap::Allow, 3)).await;
-    }
-    let refused = fixture.schedule(hourly("a", picky, Overlap::Allow, 0)).await;
-    fixture.set_schema(picky, heavy_schema(&["n"])).await;
-    let light = fixture.schedule(hourly("light", fixture.command, Overlap::Allow, 0)).await;
-    fixture.down_for(3).await;
-    fixture.sql("UPDATE schedules SET next_at = now() - interval '1 second' WHERE catch_up_ms = 0").await;
-    fixture.sql("SET idle_in_transaction_session_timeout = 500").await;
-    let since = std::time::Instant::now();
-    fixture.fire().await;
-    assert!(since.elapsed() > idle_max, "too fast to show anything: {:?}", since.elapsed());
-    let (refused, light) = (fixture.reload(&refused).await, fixture.reload(&light).await);
-    assert!(refused.last_failure.is_some() && refused.last_at.is_none(), "{refused:?}");
-    assert!(light.last_failure.is_none() && light.last_at.is_some(), "{light:?}");
-    assert_eq!(fixture.jobs_of_schedules().await, 20 * 3 + 1);
-    let due: i64 = fixture.value("SELECT count(*) FROM schedules WHERE next_at <= now()").await;
-    assert_eq!(due, 0);
-}
-
-#[tokio::test]
-async fn a_schedule_that_cannot_be_evaluated_for_now_stays_due_and_delays_no_other() {
-    let fixture = Fixture::new().await;
-    let heavy = fixture.heavy_command().await;
-    let stuck = fixture.schedule(hourly("stuck", heavy, Overlap::Allow, 0)).await;
-    // More than one batch of them.
-    for number in 0..120 {
-        fixture.schedule(hourly(&format!("stuck{number}"), heavy, Overlap::Allow, 0)).await;
-    }
-    let light = fixture.schedule(hourly("light", fixture.command, Overlap::Allow, 0)).await;
-    fixture.sql("UPDATE schedules SET next_at = now() - interval '9 seconds'").await;
-    fixture.sql("UPDATE schedules SET next_at = now() - interval '1 second' WHERE name = 'light'").await;
-    let before = fixture.reload(&stuck).await;
-    let context = fixture.evaluating_with(Evaluator::of_program("/bin/false".into()));
-    let done = fire_schedules(&context).await.unwrap();
-    assert!(done.value.is_some_and(|next| !next.is_zero()), "there is a pause before the next try");
-    assert_eq!(fixture.reload(&stuck).await, before);
-    let light = fixture.reload(&light).await;
-    assert!(light.last_at.is_some() && light.next_at > light.last_at, "{light:?}");
-    assert_eq!(fixture.jobs_of_schedules().await, 1);
-
-    // On a busy machine a round may come to none of them.
-    callboard_test_support::eventually(Duration::from_mins(1), async || {
-        fixture.fire().await;
-        fixture.jobs_of_schedules().await == 122
-    })
-    .await;
-    assert!(fixture.reload(&stuck).await.last_at.is_some());
-}
-
 #[tokio::test]
 async fn a_pause_is_not_caught_up_and_a_new_pattern_starts_now() {
     let fixture = Fixture::new().await;
@@ -382,7 +316,7 @@ impl Fixture {
         self.catalogue.command_create(command).await.unwrap().id
     }
 
-    async fn set_schema(&self, id: CommandId, schema: Value) {
+    pub(crate) async fn set_schema(&self, id: CommandId, schema: Value) {
         let changes =
             callboard::catalogue::CommandChanges { input_schema: Patch::Set(schema), ..Default::default() };
         self.catalogue.command_update(CommandUpdate { id, version: None, changes }).await.unwrap();

@@ -17,7 +17,7 @@ impl Duty for FireSchedules {
     type Error = StoreError;
 
     async fn run(&mut self) -> Result<Next, StoreError> {
-        let next = fire_schedules(&self.0.submit).await?.announce(&self.0.redis).await;
+        let next = fire_schedules(&self.0.submit).await.announce(&self.0.redis).await?;
         Ok(Next::In(next.unwrap_or(PAUSE.1).clamp(PAUSE.0, PAUSE.1)))
     }
 

@@ -11,7 +11,7 @@ use callboard::{
     job::{JobState, state::Ending},
     refusal::{Refusal, RefusalCode},
     steps::{
-        After,
+        After, Done,
         finish::{
             cancel::{CANCEL_BATCH_MAX, cancel_many},
             retry::{RETRY_BATCH_MAX, retry_many},
@@ -216,9 +216,12 @@ impl Change {
         }
     }
 
-    async fn make(&self, store: &Store, jobs: &[JobId], by: &By) -> Result<After, StoreError> {
+    async fn make(&self, store: &Store, jobs: &[JobId], by: &By) -> Done<Result<(), StoreError>> {
         match self {
-            Self::Cancel { reason } => cancel_many(store, jobs, reason.as_deref(), by).await,
+            Self::Cancel { reason } => match cancel_many(store, jobs, reason.as_deref(), by).await {
+                Ok(after) => Done { value: Ok(()), after },
+                Err(error) => Done { value: Err(error), after: After::default() },
+            },
             Self::Retry => retry_many(store, jobs, by).await,
         }
     }
@@ -268,10 +271,11 @@ async fn carry_out(
     let mut affected = 0;
     let jobs: Vec<JobId> = places.iter().map(|place: &Place| place.job()).collect();
     for jobs in jobs.chunks(change.batch_max()) {
-        let done = change.make(store, jobs, &by).await?;
-        affected += done.changed.len() as i64;
-        skipped += (jobs.len() - done.changed.len()) as i64;
-        done.announce_soon(&context.redis);
+        let done = change.make(store, jobs, &by).await;
+        let changed = done.after.changed.len();
+        done.announce_soon(&context.redis)?;
+        affected += changed as i64;
+        skipped += (jobs.len() - changed) as i64;
     }
     Ok(payload(affected, skipped))
 }

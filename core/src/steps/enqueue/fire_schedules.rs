@@ -53,37 +53,44 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The reason given to jobs that are replaced.
 const REPLACED: &str = "Replaced by the next run of its schedule.";
 
-/// Fires due schedules. Returns what to announce, and the time until the next one is due: zero when
-/// there is more to do, `None` when no schedule has a next time.
+/// Fires due schedules. Returns the time until the next one is due: zero when there is more to do,
+/// `None` when no schedule has a next time. What was written before an error is to be announced,
+/// too.
 ///
 /// Schedules whose jobs are light come first, so that they do not wait for the others. A schedule
 /// whose job could not be evaluated for now stays due.
-pub async fn fire_schedules(context: &SubmitContext) -> Result<Done<Option<Duration>>, StoreError> {
-    let (mut heavy, mut after) = (Vec::new(), After::default());
+pub async fn fire_schedules(context: &SubmitContext) -> Done<Result<Option<Duration>, StoreError>> {
+    let mut after = After::default();
+    let next = fire(context, &mut after).await;
+    Done::new(next, after)
+}
+
+async fn fire(context: &SubmitContext, after: &mut After) -> Result<Option<Duration>, StoreError> {
+    let mut heavy = Vec::new();
     loop {
         let known = heavy.len();
         let mut connection = context.store.connection().await?;
         let (due, now) = schedules::due(&mut connection, BATCH_MAX, &heavy).await?;
         drop(connection);
         let prepared = Box::pin(prepare(context, Purpose::Light, due, now)).await?;
-        after.merge(Box::pin(write(context, prepared.ready)).await?);
+        Box::pin(write(context, prepared.ready, after)).await?;
         heavy.extend(prepared.unavailable);
         if heavy.len() == known {
             break;
         }
     }
-    let is_stuck = !heavy.is_empty() && !fire_heavy(context, heavy, &mut after).await?;
+    let is_stuck = !heavy.is_empty() && !fire_heavy(context, heavy, after).await?;
     let next = schedules::until_next(&mut *context.store.connection().await?).await?;
-    Ok(Done::new(if is_stuck { next.map(|next| next.max(RETRY_AFTER)) } else { next }, after))
+    Ok(if is_stuck { next.map(|next| next.max(RETRY_AFTER)) } else { next })
 }
 
-/// Fires schedules whose jobs are not light, each by itself. Returns whether any was fired.
+/// Fires schedules whose jobs are not light, each by itself. Returns whether any has moved on.
 async fn fire_heavy(
     context: &SubmitContext,
     mut due: Vec<ScheduleId>,
     after: &mut After,
 ) -> Result<bool, StoreError> {
-    let (until, mut has_fired) = (Instant::now() + PREPARING_MAX, false);
+    let (until, mut has_moved) = (Instant::now() + PREPARING_MAX, false);
     // From another one on each time, so that those that fail do not hold up the rest.
     let now = backlog::clock(&mut *context.store.connection().await?).await?;
     let first = now.timestamp_millis().unsigned_abs() % (due.len() as u64).max(1);
@@ -99,10 +106,9 @@ async fn fire_heavy(
         let is_due = |schedule: &Schedule| schedule.next_at.is_some_and(|next| next <= now);
         let due = schedules.into_iter().filter(is_due).collect();
         let prepared = Box::pin(prepare(context, Purpose::Fire, due, now)).await?;
-        has_fired |= !prepared.ready.is_empty();
-        after.merge(Box::pin(write(context, prepared.ready)).await?);
+        has_moved |= Box::pin(write(context, prepared.ready, after)).await? > 0;
     }
-    Ok(has_fired)
+    Ok(has_moved)
 }
 
 /// A schedule with its jobs.
@@ -224,27 +230,32 @@ impl Ready {
     }
 }
 
-/// Writes the jobs of schedules and their next times.
-async fn write(context: &SubmitContext, ready: Vec<Ready>) -> Result<After, StoreError> {
+/// Writes the jobs of schedules and their next times. Returns how many have moved on: not those
+/// that have changed since, or that somebody else has locked.
+async fn write(context: &SubmitContext, ready: Vec<Ready>, after: &mut After) -> Result<usize, StoreError> {
     if ready.is_empty() {
-        return Ok(After::default());
+        return Ok(0);
     }
     match write_together(context, &ready).await {
+        Ok(Done { value: moved, after: written }) => {
+            after.merge(written);
+            Ok(moved)
+        }
         Err(StoreError::Constraint { name, .. }) if ready.len() == 1 => {
             give_up(context, &ready[0].schedule, &name).await?;
-            Ok(After::default())
+            Ok(1)
         }
         // One job cannot be written. Firing each schedule alone finds it without holding up the
         // rest.
         Err(StoreError::Constraint { name, .. }) => {
             tracing::warn!(constraint = name, "could not fire schedules together, firing each alone");
-            let mut all = After::default();
+            let mut moved = 0;
             for one in ready {
-                all.merge(Box::pin(write(context, vec![one])).await?);
+                moved += Box::pin(write(context, vec![one], after)).await?;
             }
-            Ok(all)
+            Ok(moved)
         }
-        done => done,
+        Err(error) => Err(error),
     }
 }
 
@@ -262,7 +273,8 @@ async fn give_up(context: &SubmitContext, schedule: &Schedule, constraint: &str)
     commit(transaction).await
 }
 
-async fn write_together(context: &SubmitContext, ready: &[Ready]) -> Result<After, StoreError> {
+/// Returns how many of them have moved on.
+async fn write_together(context: &SubmitContext, ready: &[Ready]) -> Result<Done<usize>, StoreError> {
     let mut transaction = context.store.begin().await?;
     let (mut live, mut unchanged) = (Vec::new(), Vec::new());
     let ids: Vec<ScheduleId> = ready.iter().map(|ready| ready.schedule.id).collect();
@@ -281,7 +293,7 @@ async fn write_together(context: &SubmitContext, ready: &[Ready]) -> Result<Afte
     }
     let after = write_locked(&mut transaction, &unchanged, &live).await?;
     commit(transaction).await?;
-    Ok(after)
+    Ok(Done::new(unchanged.len(), after))
 }
 
 async fn write_locked(

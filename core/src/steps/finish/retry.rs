@@ -15,7 +15,7 @@ use crate::{
         transition::{Facts, Transition, apply},
     },
     refusal::{Refusal, RefusalCode},
-    steps::{After, StepError},
+    steps::{After, Done, StepError},
     store::{
         Connection, Store, StoreError, audit, commit,
         jobs::{
@@ -77,20 +77,25 @@ pub async fn retry(store: &Store, job: JobId, by: &By) -> Result<After, StepErro
 
 /// Revives the finished ones of these jobs, at most [`RETRY_BATCH_MAX`], whose profile, proxy and
 /// services still exist and may be chosen by the caller, and whose dependencies have not failed.
-/// Their ids are in `changed` of the
-/// [`After`]. They are left to dispatch.
-pub async fn retry_many(store: &Store, jobs: &[JobId], by: &By) -> Result<After, StoreError> {
+/// Their ids are in `changed` of the [`After`], also of those that were revived before an error.
+/// They are left to dispatch.
+pub async fn retry_many(store: &Store, jobs: &[JobId], by: &By) -> Done<Result<(), StoreError>> {
     match revive_all(store, jobs, by).await {
+        Ok(after) => Done::new(Ok(()), after),
         // One job names something that was deleted, which must not fail its neighbours.
         Err(StoreError::Constraint { .. }) if jobs.len() > 1 => {
             let mut all = After::default();
             for half in jobs.chunks(jobs.len().div_ceil(2)) {
-                all.merge(Box::pin(retry_many(store, half, by)).await?);
+                let Done { value, after } = Box::pin(retry_many(store, half, by)).await;
+                all.merge(after);
+                if value.is_err() {
+                    return Done::new(value, all);
+                }
             }
-            Ok(all)
+            Done::new(Ok(()), all)
         }
-        Err(StoreError::Constraint { .. }) => Ok(After::default()),
-        done => done,
+        Err(StoreError::Constraint { .. }) => Done::unchanged(Ok(())),
+        Err(error) => Done::unchanged(Err(error)),
     }
 }
 
