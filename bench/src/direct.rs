@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use callboard::{
     catalogue::{Catalogue, CommandCreate, ServiceCreate},
     clock::IdSource,
-    command::{AllowList, Choices, CommandSpec, ProgramBuilder, ProgramSpec, SpecInput},
+    command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec, SpecInput},
     duration::IsoDuration,
     evaluator::Evaluator,
     ids::{CommandId, JobId, ServiceId},
@@ -105,19 +105,9 @@ impl Direct {
             .build(&self.catalogue.allow_list);
         let spec = spec.map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
         let id: uuid::Uuid = IdSource.make();
-        let create = CommandCreate {
-            name: format!("bench {id}"),
-            description: None,
-            spec: SpecInput::Spec(CommandSpec::Program(spec)),
-            input_schema: None,
-            profile_id: None,
-            proxy_id: None,
-            service_ids,
-            queue: None,
-            policy: PolicyPatch { limits, ..PolicyPatch::default() },
-            choices: Choices::default(),
-            is_private: false,
-        };
+        let create = CommandCreate::new(format!("bench {id}"), SpecInput::Spec(CommandSpec::Program(spec)));
+        let policy = PolicyPatch { limits, ..PolicyPatch::default() };
+        let create = CommandCreate { service_ids, policy, ..create };
         Ok(self.catalogue.command_create(create).await?.id)
     }
 

@@ -67,6 +67,25 @@ pub struct CommandCreate {
     pub is_private: bool,
 }
 
+impl CommandCreate {
+    /// A command with this name that runs this. Everything else is as if it were omitted.
+    pub fn new(name: impl Into<String>, spec: SpecInput) -> Self {
+        Self {
+            name: name.into(),
+            description: None,
+            spec,
+            input_schema: None,
+            profile_id: None,
+            proxy_id: None,
+            service_ids: Vec::new(),
+            queue: None,
+            policy: PolicyPatch::default(),
+            choices: Choices::default(),
+            is_private: false,
+        }
+    }
+}
+
 /// An update of a command.
 #[derive(Debug, Clone)]
 pub struct CommandUpdate {

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use callboard::{
     catalogue::{Catalogue, CommandCreate, ProfileCreate, ProxyCreate, ServiceCreate},
     clock::IdSource,
-    command::{AllowList, Choices, CommandSpec, PlaywrightSpec, SpecInput},
+    command::{AllowList, CommandSpec, PlaywrightSpec, SpecInput},
     evaluator::Evaluator,
     ids::{ProfileId, ProxyId, ServiceId},
-    patch::{LimitsPatch, PolicyPatch},
+    patch::LimitsPatch,
     proxy::ProxyProtocol,
     refusal::RefusalCode,
     secret::Keyring,
@@ -166,19 +166,7 @@ pub(crate) fn a_script(script: &str) -> SpecInput {
 }
 
 pub(crate) fn a_command(name: &str) -> CommandCreate {
-    CommandCreate {
-        name: name.into(),
-        description: None,
-        spec: a_script("export default async () => 1"),
-        input_schema: None,
-        profile_id: None,
-        proxy_id: None,
-        service_ids: Vec::new(),
-        queue: None,
-        policy: PolicyPatch::default(),
-        choices: Choices::default(),
-        is_private: false,
-    }
+    CommandCreate::new(name, a_script("export default async () => 1"))
 }
 
 /// The codes and paths of a refused change, in order.

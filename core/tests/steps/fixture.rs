@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use callboard::{
     catalogue::{Catalogue, CommandCreate, ProfileCreate, ServiceChanges, ServiceCreate, ServiceUpdate},
     clock::{self, IdSource},
-    command::{AllowList, Choices, CommandSpec, ProgramSpec, SpecInput},
+    command::{AllowList, CommandSpec, ProgramSpec, SpecInput},
     evaluator::Evaluator,
     ids::{AttemptId, CommandId, JobId, ProfileId, ServiceId, WorkerId},
     job::{Failure, FailureCode, JobRequest, Outcome},
@@ -254,19 +254,7 @@ fn command(name: &str, policy: PolicyPatch) -> CommandCreate {
         stdin: None,
         tokens: Vec::new(),
     }));
-    CommandCreate {
-        name: name.into(),
-        description: None,
-        spec,
-        input_schema: None,
-        profile_id: None,
-        service_ids: Vec::new(),
-        proxy_id: None,
-        queue: None,
-        policy,
-        choices: Choices::default(),
-        is_private: false,
-    }
+    CommandCreate { policy, ..CommandCreate::new(name, spec) }
 }
 
 /// A concurrency limit, and rate limits as (limit, period, burst).

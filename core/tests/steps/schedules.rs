@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, time::Duration};
 use callboard::{
     catalogue::{CommandCreate, CommandUpdate, ScheduleChanges, ScheduleCreate, ScheduleUpdate},
     clock,
-    command::{Choices, CommandSpec, ProgramSpec, SpecInput},
+    command::{CommandSpec, ProgramSpec, SpecInput},
     duration::IsoDuration,
     ids::CommandId,
     job::JobRequest,
-    patch::{Patch, PolicyPatch},
+    patch::Patch,
     refusal::RefusalCode,
     schedule::Overlap,
     steps::{StepError, enqueue::fire_schedules::fire_schedules},
@@ -300,19 +300,8 @@ impl Fixture {
             stdin: None,
             tokens: Vec::new(),
         };
-        let command = CommandCreate {
-            name: name.into(),
-            description: None,
-            spec: SpecInput::Spec(CommandSpec::Program(spec)),
-            input_schema: Some(schema),
-            profile_id: None,
-            proxy_id: None,
-            service_ids: Vec::new(),
-            queue: None,
-            policy: PolicyPatch::default(),
-            choices: Choices::default(),
-            is_private: false,
-        };
+        let command = CommandCreate::new(name, SpecInput::Spec(CommandSpec::Program(spec)));
+        let command = CommandCreate { input_schema: Some(schema), ..command };
         self.catalogue.command_create(command).await.unwrap().id
     }
 
