@@ -175,15 +175,25 @@ impl Writer {
             }
             let is_last = !is_open || !flushed.is_empty();
             self.write_within(if is_last { LAST_TRIES_MAX } else { Duration::ZERO }).await;
+            let count = self.unwritten_count();
+            if is_last && count > 0 {
+                tracing::error!(
+                    count,
+                    "sign-ins and refusals could not be written to the audit and are lost if this process ends now"
+                );
+            }
             for reply in flushed {
                 // The receiver may be gone.
                 let _gone = reply.send(());
             }
         }
-        if !self.unwritten.is_empty() {
-            let count = self.unwritten.len();
-            tracing::error!(count, "sign-ins and refusals could not be written to the audit and are lost");
-        }
+    }
+
+    /// How many sign-ins and refusals have not been written, whether recorded individually or not.
+    fn unwritten_count(&self) -> u64 {
+        let noted = self.unwritten.iter().chain(self.gathered.values());
+        let counted: u64 = noted.map(|noted| u64::from(noted.entry.count.unsigned_abs())).sum();
+        counted + u64::from(self.dropped.load(Ordering::Relaxed))
     }
 
     /// Writes what there is. Tries again for this time.
@@ -315,16 +325,42 @@ mod tests {
         Actor { name: name.to_owned(), ..Actor::default() }
     }
 
+    fn store(database: &Database) -> Store {
+        let planning = callboard::store::Planning::ByValue;
+        Store::open(&database.url().into(), 2, "audit-test", planning).unwrap()
+    }
+
+    fn refused(name: &str, action: &str) -> Noted {
+        let entry = Entry::new(IdSource.make(), &actor(name), action).refused("not allowed");
+        Noted { entry, at: Instant::now() }
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_not_written_is_counted() {
+        let database = Database::create().await;
+        let mut writer = Writer::new(store(&database), Arc::default());
+        writer.dropped.store(5, Ordering::Relaxed);
+        for action in ["a", "a", "b"] {
+            writer.add(refused("ann", action));
+        }
+        assert_eq!(writer.unwritten_count(), 5 + 3);
+        writer.store.close().await;
+        writer.write().await.unwrap_err();
+        assert_eq!(writer.unwritten_count(), 5 + 3, "tried, and not written");
+        writer.dropped.store(2, Ordering::Relaxed);
+        for action in ["a", "c", "c"] {
+            writer.add(refused("ann", action));
+        }
+        assert_eq!(writer.unwritten_count(), 5 + 3 + 2 + 3, "also what came since");
+        writer.store = store(&database);
+        writer.write().await.unwrap();
+        assert_eq!(writer.unwritten_count(), 0);
+    }
+
     #[tokio::test]
     async fn no_actor_crowds_out_the_others() {
         let database = Database::create().await;
-        let planning = callboard::store::Planning::ByValue;
-        let store = Store::open(&database.url().into(), 2, "audit-test", planning).unwrap();
-        let mut writer = Writer::new(store, Arc::default());
-        let refused = |name: &str, action: &str| {
-            let entry = Entry::new(IdSource.make(), &actor(name), action).refused("not allowed");
-            Noted { entry, at: Instant::now() }
-        };
+        let mut writer = Writer::new(store(&database), Arc::default());
         for number in 0..2000 {
             writer.add(refused("noisy", &format!("alias{number}")));
             writer.add(refused("", &format!("alias{number}")));
