@@ -11,6 +11,7 @@ use callboard::{
         run::claim::Decision,
     },
 };
+use callboard_test_support::eventually;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
@@ -308,4 +309,29 @@ async fn positions_are_exact_up_to_a_thousand() {
         let beyond = expected("NEXT_IN_LINE", "1000 or more jobs are ahead in the queue long.");
         fixture.expect("a position beyond the exact ones", jobs[position - 1], beyond).await;
     }
+}
+
+#[tokio::test]
+async fn a_job_that_leaves_the_queue_while_it_is_read_was_not_blocked() {
+    let fixture = Fixture::new(&["q"]).await;
+    let job = fixture.job("q", json!({})).await;
+    // Read after the job, and before its place in the queue.
+    let mut lock = fixture.harness.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE workers IN ACCESS EXCLUSIVE MODE").execute(&mut lock).await.unwrap();
+    let end = async {
+        eventually(Duration::from_secs(30), async || {
+            let waits =
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'workers'::regclass AND NOT granted)";
+            let mut connection = fixture.harness.store.connection().await.unwrap();
+            sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut *connection).await.unwrap()
+        })
+        .await;
+        let cancel = json!({ "id": job.to_string() });
+        fixture.harness.mutate("jobCancel", "job { id }", cancel).await;
+        sqlx::raw_sql("COMMIT").execute(&mut lock).await.unwrap();
+    };
+    let (shown, ()) = tokio::join!(fixture.harness.read_job(job, FIELDS), end);
+    let sentence = "The job has just left the queue q: a worker took it, or it was cancelled.";
+    assert_eq!(shown["waiting"]["explanation"], sentence, "{shown}");
+    assert_eq!(shown["waiting"]["position"], Value::Null, "{shown}");
 }

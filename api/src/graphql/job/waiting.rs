@@ -157,10 +157,15 @@ impl Waiting {
             },
             WaitReason::NoWorker => nothing(format!("No active worker serves the queue {}.", job.queue)),
             WaitReason::NextInLine => {
-                let place = JobContext::of(ctx)?.readers.place(job.id).await?;
+                let readers = &JobContext::of(ctx)?.readers;
+                let place = readers.place(job.id).await?;
                 let position =
                     place.filter(|place| *place <= PLACE_MAX).and_then(|place| i32::try_from(place).ok());
-                Self { position, ..nothing(in_line(&job.queue, place)) }
+                // Either it is parked, or it is no longer as it was read.
+                let is_gone = place.is_none()
+                    && readers.record(job.id).await?.is_none_or(|now| now.state != JobState::Queued);
+                let explanation = if is_gone { has_left(&job.queue) } else { in_line(&job.queue, place) };
+                Self { position, ..nothing(explanation) }
             }
         }))
     }
@@ -208,6 +213,11 @@ fn in_line(queue: &str, place: Option<i64>) -> String {
         }
         Some(_) => format!("{PLACE_MAX} or more jobs are ahead in the queue {queue}."),
     }
+}
+
+/// Explains a job that has started or ended since it was read.
+fn has_left(queue: &str) -> String {
+    format!("The job has just left the queue {queue}: a worker took it, or it was cancelled.")
 }
 
 fn needs(waits_for: Option<(JobId, i64)>) -> String {
