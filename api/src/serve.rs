@@ -78,12 +78,13 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let configured = key.as_ref().map(|key| KeyHash::of(key.expose_secret()));
     let stored = StoredKeys { keys: catalogue.keys(), life: settings.session_life(), configured };
     let authenticator = Arc::new(authenticator(stored.clone()).with_audit(audit.clone()));
-    let jobs = JobContext::start(Arc::new(submit(settings, &store, evaluator)?), &reads, redis);
+    let submit = Arc::new(submit(settings, &store, evaluator)?);
+    let jobs = JobContext::start(Arc::clone(&submit), &reads, redis);
     tokio::spawn(forget_what_ended(Arc::clone(&authenticator), jobs.feed.access_ended()));
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
     let schema = roots::schema().data(catalogue).data(stored).data(urls.clone()).data(probe).data(jobs);
     let schema = schema.data(reads.clone()).data(audit.clone()).finish();
-    let engine = Engine::new(schema, authenticator, with_loaders(reads.0.clone()))
+    let engine = Engine::new(schema, authenticator, with_loaders(reads.0.clone(), submit))
         .with_open_schema(settings.is_schema_open())
         .with_audit(audit.clone());
     let endpoint = endpoint(settings, engine)?;
@@ -200,9 +201,9 @@ async fn must_have_key(store: &Store, is_configured: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Adds the catalogue's DataLoaders to each operation.
-fn with_loaders(reads: Store) -> WithLoaders {
-    Arc::new(move |request, allowance| loaders::add(request, &reads, allowance))
+/// Adds its loaders to each operation.
+fn with_loaders(reads: Store, submit: Arc<SubmitContext>) -> WithLoaders {
+    Arc::new(move |request, allowance, actor| loaders::add(request, &reads, &submit, allowance, actor))
 }
 
 /// The artifacts in the store.

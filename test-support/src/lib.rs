@@ -8,7 +8,7 @@
 //!   freeze. [`redis_cli`] queries one.
 //! * [`eventually`] waits for a condition, [`within_a_day`] avoids midnight, [`free_port`] finds a
 //!   port, and [`Child`] ends a process with its scope.
-//! * [`fuzz`] makes values for fuzz targets.
+//! * [`script`] writes a program, and [`fuzz`] makes values for fuzz targets.
 //!
 //! `CALLBOARD_TEST_DATABASE_URL` and `CALLBOARD_TEST_REDIS_URL` name the shared servers, and
 //! `script/test` sets both. Where they are not set, a test process starts its own servers, which
@@ -23,6 +23,7 @@ pub mod fuzz;
 mod home;
 mod postgres;
 mod redis;
+mod script;
 mod server;
 mod wait;
 
@@ -31,6 +32,7 @@ pub use self::{
     database::Database,
     postgres::private_postgres,
     redis::{private_redis, redis_cli, redis_monitor, redis_prefix, redis_url},
+    script::script,
     server::Server,
     wait::{Outcome, eventually, free_port, within_a_day},
 };

@@ -8,14 +8,10 @@ use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 
 use async_graphql::Error;
 use callboard::{
-    compose::ComposedCommand,
     ids::{ArtifactId, AttemptId, JobId, ProfileId, ProxyId, WorkerId},
     limit::GateKey,
     profile::Profile,
-    steps::{
-        enqueue::context::SubmitContext,
-        limits::explain::{Obstacle, explain, places},
-    },
+    steps::limits::explain::{Obstacle, explain, places},
     store::{
         Store, StoreError,
         catalogue::profiles,
@@ -31,7 +27,6 @@ use callboard::{
     },
 };
 
-use super::job::composed;
 use crate::feed::BatchLoader;
 
 /// A worker whose lease is older than this does not count as serving its queues.
@@ -77,10 +72,6 @@ readers! {
         let newest = attempts::newest(&mut *readers.reads.connection().await?, &jobs, false).await?;
         Ok(newest.into_iter().filter_map(|newest| Some((newest.job, newest.proxy?))).collect())
     };
-    /// The command of a job's newest attempt or, before the first, as it would run now.
-    composed: JobId => Arc<ComposedCommand>, |readers, jobs| composed::newest_or_now(&readers.submit, &jobs).await;
-    /// The command as a job's next attempt would run it now.
-    composed_now: JobId => Arc<ComposedCommand>, |readers, jobs| composed::now(&readers.submit, &jobs).await;
     /// The artifacts of a job, in order of creation.
     artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |readers, jobs| {
         let mut files: HashMap<JobId, Vec<ArtifactRecord>> = HashMap::new();
@@ -151,15 +142,14 @@ readers! {
 
 /// Batched reads of jobs and of everything that belongs to them.
 pub struct Readers {
-    submit: Arc<SubmitContext>,
     reads: Store,
     gathers: Gathers,
 }
 
 impl Readers {
     /// Creates the readers, which read with the connections of `reads`.
-    pub fn new(submit: Arc<SubmitContext>, reads: Store) -> Self {
-        Self { submit, reads, gathers: Gathers::default() }
+    pub fn new(reads: Store) -> Self {
+        Self { reads, gathers: Gathers::default() }
     }
 
     /// The job that runs on a profile.

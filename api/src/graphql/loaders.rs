@@ -11,12 +11,14 @@ use async_graphql::{
     dataloader::{DataLoader, Loader},
 };
 use callboard::{
+    audit::Actor,
     clock::Time,
     ids::{ApiKeyId, CommandId, CommandVersionId, ProfileId, ProxyId, ScheduleId, ServiceId},
     limit::{GateKey, gate::Gate},
     profile::Profile,
     proxy::Proxy,
     service::Service,
+    steps::enqueue::context::SubmitContext,
     store::{
         Store, StoreError,
         catalogue::{
@@ -38,7 +40,7 @@ use callboard::{
 };
 use uuid::Uuid;
 
-use super::reads::ReadConnection;
+use super::{job::Composed, reads::ReadConnection};
 use crate::allowance::Allowance;
 
 /// Loads batches of catalogue rows.
@@ -51,10 +53,17 @@ pub struct CatalogueLoader {
 /// The catalogue's loaders of one operation.
 pub type Loaders = DataLoader<CatalogueLoader>;
 
-/// Gives an operation its loaders, which read with the connections of `reads`.
-pub fn add(request: Request, reads: &Store, allowance: &Arc<Allowance>) -> Request {
+/// Gives an operation of this actor its loaders, which read with the connections of `reads`.
+pub fn add(
+    request: Request,
+    reads: &Store,
+    submit: &Arc<SubmitContext>,
+    allowance: &Arc<Allowance>,
+    actor: &Arc<Actor>,
+) -> Request {
     let loader = CatalogueLoader { reads: reads.clone(), allowance: Arc::clone(allowance) };
-    request.data(DataLoader::new(loader, tokio::spawn))
+    let composed = Composed::new(Arc::clone(submit), reads.clone(), Arc::clone(allowance), Arc::clone(actor));
+    request.data(DataLoader::new(loader, tokio::spawn)).data(composed)
 }
 
 impl CatalogueLoader {

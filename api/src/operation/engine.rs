@@ -35,8 +35,8 @@ use crate::{
 /// Time limit of a query or mutation.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Adds to an operation what only its own resolvers use: DataLoaders. Called once per operation.
-pub type WithLoaders = Arc<dyn Fn(Request, &Arc<Allowance>) -> Request + Send + Sync>;
+/// Adds to an operation what only its own resolvers use: its loaders. Called once per operation.
+pub type WithLoaders = Arc<dyn Fn(Request, &Arc<Allowance>, &Arc<Actor>) -> Request + Send + Sync>;
 
 /// Runs operations of a schema.
 #[derive(Clone)]
@@ -130,7 +130,7 @@ impl<E: Executor> Engine<E> {
                 if prepared.kind == Kind::Mutation {
                     allowance.never_wait();
                 }
-                prepared.request = (self.with_loaders)(prepared.request, &allowance);
+                prepared.request = (self.with_loaders)(prepared.request, &allowance, &actor);
                 Ok(prepared)
             }
             Err(Refused { error, field, object }) => {

@@ -23,7 +23,7 @@ use callboard_api::{
     auth::{Authenticator, StoredKeys},
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, reads::Reads, roots},
-    operation::Engine,
+    operation::{Engine, WithLoaders},
     origin::Origins,
 };
 use callboard_test_support::{Database, redis_prefix, redis_url};
@@ -56,9 +56,8 @@ impl TestApi {
         Self::with(probe, Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into())).await
     }
 
-    /// An API whose evaluator never starts.
-    pub(crate) async fn without_evaluator() -> Self {
-        Self::with(ProxyProbe::new(None), Evaluator::of_program("/bin/false".into())).await
+    pub(crate) async fn with_evaluator(evaluator: Evaluator) -> Self {
+        Self::with(ProxyProbe::new(None), evaluator).await
     }
 
     async fn with(probe: ProxyProbe, evaluator: Evaluator) -> Self {
@@ -67,11 +66,14 @@ impl TestApi {
         let catalogue = catalogue(&store, evaluator.clone());
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
         let reads = Reads(store.clone());
-        let jobs = JobContext::start(Arc::new(submit(&store, evaluator)), &reads, redis);
+        let submit = Arc::new(submit(&store, evaluator));
+        let jobs = JobContext::start(Arc::clone(&submit), &reads, redis);
         let audit = AuditLog::start(store.clone());
         let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).data(audit.clone());
         let schema = schema.data(reads.clone());
-        let add_loaders = Arc::new(move |request, allowance: &_| loaders::add(request, &reads.0, allowance));
+        let add_loaders: WithLoaders = Arc::new(move |request, allowance, actor| {
+            loaders::add(request, &reads.0, &submit, allowance, actor)
+        });
         let stored = StoredKeys { keys: catalogue.keys(), life: SESSION_LIFE, configured: None };
         let authenticator = Authenticator::new(Keys(stored));
         let engine = Engine::new(schema.finish(), authenticator, add_loaders).with_audit(audit.clone());

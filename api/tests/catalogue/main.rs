@@ -19,6 +19,7 @@ mod parts;
 mod preview;
 mod profiles;
 mod proxies;
+mod readers;
 mod schedules;
 mod services;
 mod statements;

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use callboard::{
     catalogue::{Catalogue, CommandCreate},
-    command::{Choices, CommandSpec, ProgramSpec, SpecInput},
+    command::{CommandSpec, ProgramSpec, SpecInput},
     evaluator::Evaluator,
-    patch::PolicyPatch,
 };
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -16,33 +15,26 @@ use crate::api::TestApi;
 
 const LOOP: &str = "{% for a in [1] %}{{ a }}{% endfor %}";
 
-/// A command whose template is not light.
-fn heavy() -> CommandCreate {
+/// A command that runs `/bin/true`.
+pub(crate) fn command(name: &str, arguments: &[&str]) -> CommandCreate {
     let spec = ProgramSpec {
         program: "/bin/true".into(),
-        arguments: vec![LOOP.into()],
+        arguments: arguments.iter().map(ToString::to_string).collect(),
         environment: BTreeMap::new(),
         stdin: None,
         tokens: Vec::new(),
     };
-    CommandCreate {
-        name: "heavy".into(),
-        description: None,
-        spec: SpecInput::Spec(CommandSpec::Program(spec)),
-        input_schema: None,
-        profile_id: None,
-        proxy_id: None,
-        service_ids: Vec::new(),
-        queue: None,
-        policy: PolicyPatch::default(),
-        choices: Choices::default(),
-        is_private: false,
-    }
+    CommandCreate::new(name, SpecInput::Spec(CommandSpec::Program(spec)))
+}
+
+/// A command whose template is not light.
+pub(crate) fn heavy() -> CommandCreate {
+    command("heavy", &[LOOP])
 }
 
 #[tokio::test]
 async fn what_is_not_evaluated_is_unavailable_and_no_refusal() {
-    let api = TestApi::without_evaluator().await;
+    let api = TestApi::with_evaluator(Evaluator::of_program("/bin/false".into())).await;
     let works = Catalogue { evaluator: Evaluator::unbounded(), ..api.catalogue.clone() };
     let command = works.command_create(heavy()).await.unwrap().id.to_string();
     let spec = json!({ "program": { "program": "/bin/true", "arguments": [LOOP] } });

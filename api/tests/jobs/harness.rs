@@ -47,7 +47,7 @@ use callboard_api::{
     auth::{Authenticator, KeyHash, StoredKeys},
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, reads::Reads, roots},
-    operation::Engine,
+    operation::{Engine, WithLoaders},
     origin::Origins,
 };
 use callboard_test_support::{Database, redis_prefix, redis_url};
@@ -108,7 +108,8 @@ impl Harness {
         let submit = parts::submit(&store, evaluator);
         let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());
         let reads = Reads(store.clone());
-        let jobs = JobContext::start(Arc::new(submit), &reads, redis.clone());
+        let submit = Arc::new(submit);
+        let jobs = JobContext::start(Arc::clone(&submit), &reads, redis.clone());
         let keys = catalogue.keys();
         let configured = Some(KeyHash::of("cb_admin"));
         let stored = StoredKeys { keys: keys.clone(), life, configured };
@@ -124,7 +125,9 @@ impl Harness {
         });
         let schema = roots::schema().data(catalogue).data(stored).data(urls).data(jobs);
         let schema = schema.data(ProxyProbe::new(None)).data(reads.clone()).finish();
-        let add_loaders = Arc::new(move |request, allowance: &_| loaders::add(request, &reads.0, allowance));
+        let add_loaders: WithLoaders = Arc::new(move |request, allowance, actor| {
+            loaders::add(request, &reads.0, &submit, allowance, actor)
+        });
         let engine = Engine::new(schema, authenticator, add_loaders);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -338,7 +338,7 @@ pub async fn start(setup: Setup) -> TestServer {
             otherwise: (),
         },
     });
-    let engine = Engine::new(schema(), authenticator, Arc::new(|request, _| request))
+    let engine = Engine::new(schema(), authenticator, Arc::new(|request, _, _| request))
         .with_time_max(setup.time_max)
         .with_open_schema(setup.is_schema_open);
     let endpoint = Endpoint {

@@ -27,8 +27,8 @@ const LINE_MAX: usize = 1000;
 pub enum Purpose<'a> {
     /// This caller looks at what a command composes to, and expects an answer within a second.
     Preview(&'a Actor),
-    /// Commands of jobs are read. All readers together are one caller.
-    Read,
+    /// This caller reads commands of jobs.
+    Read(&'a Actor),
     /// This caller saves a command or a schedule.
     Save(&'a Actor),
     /// This caller enqueues jobs.
@@ -103,7 +103,7 @@ impl Default for Queues {
 impl Purpose<'_> {
     const fn limits(self) -> Limits {
         let (wait_millis, seconds) = match self {
-            Self::Preview(_) | Self::Read => (500, 2),
+            Self::Preview(_) | Self::Read(_) => (500, 2),
             Self::Save(_) => (5000, 5),
             // It may take long, but must not be lost.
             Self::Enqueue(_) | Self::Attempt | Self::Light => (10_000, 10),
@@ -120,7 +120,7 @@ impl Purpose<'_> {
         };
         match self {
             Self::Preview(actor) => of("preview", actor),
-            Self::Read => of("read", &Actor::default()),
+            Self::Read(actor) => of("read", actor),
             Self::Save(actor) => of("save", actor),
             Self::Enqueue(actor) => of("enqueue", actor),
             // One after the other by themselves, or as few as the attempts of a worker.
@@ -133,7 +133,7 @@ impl Queues {
     /// Waits for one of the slots of this purpose.
     async fn slot(&self, purpose: Purpose<'_>) -> Result<SemaphorePermit<'_>, Unavailable> {
         let slots = match purpose {
-            Purpose::Preview(_) | Purpose::Read => &self.drafts,
+            Purpose::Preview(_) | Purpose::Read(_) => &self.drafts,
             Purpose::Save(_) => &self.saves,
             Purpose::Enqueue(_) | Purpose::Attempt => &self.jobs,
             Purpose::Fire => &self.fires,
@@ -226,17 +226,24 @@ mod tests {
     async fn one_turn_of_a_caller_at_a_time_and_others_do_not_wait_for_it() {
         let evaluator = Evaluator::unbounded();
         let (ann, bob) = (actor("ann"), actor("bob"));
-        let mut first = evaluator.turn(Purpose::Preview(&ann));
-        first.begin().await.unwrap();
-        let mut second = evaluator.turn(Purpose::Preview(&ann));
-        assert_eq!(second.begin().await, Err(Unavailable::Busy));
-        let mut others = evaluator.turn(Purpose::Preview(&bob));
-        others.begin().await.unwrap();
-        let mut saves = evaluator.turn(Purpose::Save(&ann));
-        saves.begin().await.unwrap();
-        drop(first);
-        second.begin().await.unwrap();
-        drop((second, others, saves));
+        let of = |actor| {
+            [Purpose::Preview(actor), Purpose::Read(actor), Purpose::Save(actor), Purpose::Enqueue(actor)]
+        };
+        // Those that wait for the shortest time.
+        for (of_ann, of_bob) in of(&ann).into_iter().zip(of(&bob)).take(2) {
+            let mut first = evaluator.turn(of_ann);
+            first.begin().await.unwrap();
+            let mut second = evaluator.turn(of_ann);
+            assert_eq!(second.begin().await, Err(Unavailable::Busy), "{of_ann:?}");
+            let mut others: Vec<_> = of(&ann).into_iter().filter(|other| *other != of_ann).collect();
+            others.push(of_bob);
+            let mut others: Vec<_> = others.into_iter().map(|other| evaluator.turn(other)).collect();
+            for other in &mut others {
+                other.begin().await.unwrap();
+            }
+            drop(first);
+            second.begin().await.unwrap();
+        }
         assert!(evaluator.queues().lines.lock().is_empty());
     }
 

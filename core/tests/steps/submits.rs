@@ -58,13 +58,9 @@ async fn a_repeat_that_is_not_light_returns_its_job() {
 
 /// A program that takes an order and never answers, and the file that it makes when it starts.
 fn silent_child(directory: &std::path::Path) -> (Evaluator, std::path::PathBuf) {
-    let (program, started) = (directory.join("child"), directory.join("started"));
+    let started = directory.join("started");
     let text = format!("#!/bin/sh\nprintf '\\004'\n: >{}\nexec sleep 600\n", started.display());
-    // Written by another process, so that no child of this one has it open for writing.
-    let write = "printf %s \"$1\" >\"$2\" && chmod 700 \"$2\"";
-    let mut shell = std::process::Command::new("/bin/sh");
-    assert!(shell.args(["-c", write, "-", &text]).arg(&program).status().unwrap().success());
-    (Evaluator::of_program(program), started)
+    (Evaluator::of_program(callboard_test_support::script(directory, &text)), started)
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
     error::{ApiError, Code},
     graphql::{
         composed::ComposedCommand,
-        job::{Failure, JobContext, hidden_command, is_kept_back},
+        job::{Composed, Failure, JobContext, hidden_command, is_kept_back},
         proxy::Proxy,
         query_limits::COMPOSED_COST,
         scalars::{BigInt, DateTime, Duration},
@@ -113,7 +113,7 @@ impl Attempt {
         if let Some(composed) = &self.0.composed {
             return Ok(composed.clone().into());
         }
-        let composed = JobContext::of(ctx)?.readers.composed_now(self.0.job).await?;
+        let composed = Composed::of(ctx)?.now(self.0.job).await?;
         let gone = || ApiError::new(Code::NotFound, "The attempt's job no longer exists.");
         Ok(composed.ok_or_else(gone)?.as_ref().clone().into())
     }

@@ -32,7 +32,7 @@ impl JobContext {
     /// Queries read with the connections of `reads`.
     pub fn start(submit: Arc<SubmitContext>, reads: &Reads, redis: Redis) -> Self {
         Self {
-            readers: Arc::new(Readers::new(Arc::clone(&submit), reads.0.clone())),
+            readers: Arc::new(Readers::new(reads.0.clone())),
             enqueuer: Enqueuer::start(Arc::clone(&submit), redis.clone()),
             feed: Feed::start(submit.store.clone(), redis.clone()),
             submit,

@@ -4,7 +4,7 @@
 //! subscriptions through `feed`.
 
 mod bulk;
-pub mod composed;
+mod composed;
 mod context;
 mod event;
 mod failure;
@@ -20,6 +20,7 @@ mod subscription;
 mod waiting;
 
 pub use bulk::{BulkMutation, BulkPayload, JobsCancelInput, JobsRetryInput};
+pub use composed::Composed;
 pub use context::JobContext;
 pub use event::{JobEvent, JobEventConnection, JobEventEdge, JobEventKind};
 pub use failure::{Failure, Progress};

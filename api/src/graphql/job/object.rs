@@ -7,8 +7,8 @@ use callboard::{clock::Time, ids::JobId, store::jobs::records::JobRecord};
 use tokio::sync::OnceCell;
 
 use super::{
-    Failure, JobConnection, JobContext, JobEventConnection, JobState, KEPT_BACK, Progress, Waiting, event,
-    hidden_command, is_kept_back, list,
+    Composed, Failure, JobConnection, JobContext, JobEventConnection, JobState, KEPT_BACK, Progress, Waiting,
+    event, hidden_command, is_kept_back, list,
 };
 use crate::{
     error::{ApiError, Code},
@@ -193,7 +193,7 @@ impl Job {
         if is_kept_back(ctx, self.id).await? {
             return Ok(hidden_command(self.record(ctx).await?.kind).into());
         }
-        let composed = JobContext::of(ctx)?.readers.composed(self.id).await?;
+        let composed = Composed::of(ctx)?.newest_or_now(self.id).await?;
         let composed = composed.ok_or_else(|| ApiError::new(Code::NotFound, "The job no longer exists."))?;
         Ok(composed.as_ref().clone().into())
     }
