@@ -4,7 +4,7 @@
 //! complex. A test compares the two. Only here the jobs of `jobsEnqueue` are counted, because
 //! async-graphql would read them twice.
 
-use std::{collections::HashMap, fmt, sync::LazyLock};
+use std::{collections::HashMap, convert::Infallible, fmt, sync::LazyLock};
 
 use async_graphql::{
     Name, Positioned, ScalarType as _, Value, Variables,
@@ -97,6 +97,11 @@ fn own_cost(on: &str, name: &str) -> usize {
         ("Job", "input" | "result") | ("Query", "queues" | "workers") | (_, "totalCount") => READ_COST,
         _ => 1,
     }
+}
+
+/// Looks up the values of variables. One that has none is null, as for the executor.
+pub fn value_in(variables: &Variables) -> impl Fn(Name) -> Result<Value, Infallible> {
+    |name| Ok(variables.get(&name).cloned().unwrap_or_default())
 }
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
@@ -231,9 +236,9 @@ impl<'a> Walk<'a> {
     /// The value of an argument, with the operation's variables and their defaults. `None` if it is
     /// absent.
     fn argument(&self, field: &Field, name: &str) -> Option<Value> {
-        let value = &field.get_argument(name)?.node;
-        let of_variable = |name: Name| Ok::<_, ()>(self.variables.get(&name).cloned().unwrap_or_default());
-        value.clone().into_const_with(of_variable).ok()
+        let value = field.get_argument(name)?.node.clone();
+        let Ok(value) = value.into_const_with(value_in(self.variables));
+        Some(value)
     }
 
     fn number(&self, field: &Field, name: &str) -> Option<i32> {

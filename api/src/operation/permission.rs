@@ -5,7 +5,7 @@
 //! that a client can ask for what its role allows with one document. In a mutation every field
 //! counts.
 
-use std::{collections::HashMap, convert::Infallible};
+use std::collections::HashMap;
 
 use async_graphql::{
     Name, PathSegment, Positioned, ServerError, Value, Variables,
@@ -161,28 +161,19 @@ impl<'a> Walk<'a> {
     /// Says of a refused field to what it would have been done.
     fn naming(&self, refused: Refused, on: &str, field: &Field) -> Refused {
         let Some(name) = &refused.field else { return refused };
-        let value_of = |name| Ok::<_, Infallible>(self.variable(&name));
-        let arguments: Vec<(&str, Value)> = field
-            .arguments
-            .iter()
-            .filter_map(|(name, value)| {
-                Some((name.node.as_str(), value.node.clone().into_const_with(value_of).ok()?))
-            })
-            .collect();
+        let arguments = field.arguments.iter().map(|(name, value)| {
+            let Ok(value) = value.node.clone().into_const_with(cost::value_in(self.variables));
+            (name.node.as_str(), value)
+        });
+        let arguments: Vec<(&str, Value)> = arguments.collect();
         let object = object_of(name, arguments.iter().map(|(name, value)| (*name, value)));
         let is_root = ROOTS.contains(&on) || rules::is_introspection(name);
         let field = Some(if is_root { name.clone() } else { format!("{on}.{name}") });
         Refused { field, object, ..refused }
     }
 
-    /// The value of a variable. One that has none is null.
-    fn variable(&self, name: &Name) -> Value {
-        self.variables.get(name).cloned().unwrap_or_default()
-    }
-
-    /// Whether a directive leaves the field out, by the same rule as the executor's, which takes a
-    /// variable that has no value as null. An anonymous caller may not even name a field, because
-    /// whether a name is wrong would tell that it exists.
+    /// Whether a directive leaves the field out, by the same rule as the executor's. An anonymous
+    /// caller may not even name a field, because whether a name is wrong would tell that it exists.
     fn is_left_out(&self, directives: &[Positioned<Directive>]) -> bool {
         self.role.is_some()
             && self.kind != OperationType::Mutation
@@ -193,9 +184,8 @@ impl<'a> Walk<'a> {
                     _ => return false,
                 };
                 let Some(condition) = directive.node.get_argument("if") else { return false };
-                let value =
-                    condition.node.clone().into_const_with(|name| Ok::<_, Infallible>(self.variable(&name)));
-                value == Ok(Value::Boolean(!unless))
+                condition.node.clone().into_const_with(cost::value_in(self.variables))
+                    == Ok(Value::Boolean(!unless))
             })
     }
 }
