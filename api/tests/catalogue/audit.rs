@@ -288,11 +288,20 @@ async fn choices_read_back_and_are_checked() {
     let made = api.mutate_ok("commandCreate", FIELDS, input).await;
     let expected = json!({ "profiles": any("DEFAULT"), "proxies": any("ANY"), "services": { "rule": "LISTED", "ids": [service] } });
     assert_eq!(made["choices"], expected);
-    let reset = api.mutate_ok("commandUpdate", FIELDS, json!({ "id": made["id"], "choices": null })).await;
-    assert_eq!(
-        reset["choices"],
-        json!({ "profiles": any("DEFAULT"), "proxies": any("DEFAULT"), "services": any("DEFAULT") })
-    );
+    let listed = |ids: &[&str]| json!({ "rule": "LISTED", "ids": ids });
+    for (choices, expected) in [
+        (json!({}), [any("DEFAULT"), any("ANY"), listed(&[&service])]),
+        (json!({ "profiles": { "rule": "ANY" } }), [any("ANY"), any("ANY"), listed(&[&service])]),
+        (json!({ "services": { "rule": "LISTED" } }), [any("ANY"), any("ANY"), listed(&[])]),
+        (json!({ "proxies": null }), [any("ANY"), any("DEFAULT"), listed(&[])]),
+        (json!({ "profiles": { "rule": "DEFAULT" } }), [any("DEFAULT"), any("DEFAULT"), listed(&[])]),
+        (json!(null), [any("DEFAULT"), any("DEFAULT"), any("DEFAULT")]),
+    ] {
+        let change = json!({ "id": made["id"], "choices": choices });
+        let changed = api.mutate_ok("commandUpdate", FIELDS, change).await;
+        let of = |kind: &str| changed["choices"][kind].clone();
+        assert_eq!([of("profiles"), of("proxies"), of("services")], expected, "{choices}");
+    }
     for (choices, reason) in [
         (json!({ "services": { "rule": "ANY", "ids": [service] } }), "INVALID choices.services.ids"),
         (

@@ -19,7 +19,7 @@ use crate::{
     evaluator::{Failure, Purpose},
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
     name,
-    patch::{Patch, PolicyPatch},
+    patch::{ChoicesPatch, Patch, PolicyPatch},
     policy::Policy,
     refusal::{Refusal, RefusalCode},
     steps::StepError,
@@ -118,8 +118,8 @@ pub struct CommandChanges {
     pub queue: Patch<String>,
     /// Applied to the stored policy. Clearing resets it to the default policy.
     pub policy: Patch<PolicyPatch>,
-    /// Replaces all choices. Clearing resets them to the defaults.
-    pub choices: Patch<Choices>,
+    /// Applied to the stored choices. Clearing resets them to the defaults.
+    pub choices: Patch<ChoicesPatch>,
     /// Clearing resets it to false.
     pub is_private: Patch<bool>,
 }
@@ -199,11 +199,15 @@ impl Catalogue {
                 Patch::Clear => None,
                 Patch::Set(text) => bounds::description(&mut checks, text),
             },
-            profile_id: optional(changes.profile_id, before.profile_id),
-            proxy_id: optional(changes.proxy_id, before.proxy_id),
+            profile_id: changes.profile_id.over_optional(before.profile_id),
+            proxy_id: changes.proxy_id.over_optional(before.proxy_id),
             service_ids: changes.service_ids.over(before.service_ids.clone(), Vec::new()),
             queue: changes.queue.over(before.queue.clone(), QUEUE_DEFAULT.to_owned()),
-            choices: changes.choices.over(before.choices.clone(), Choices::default()),
+            choices: match changes.choices {
+                Patch::Leave => before.choices.clone(),
+                Patch::Clear => Choices::default(),
+                Patch::Set(patch) => patch.over(before.choices.clone()),
+            },
         };
         let input_schema = changes.input_schema.over(runs_before.input_schema.clone(), json!({}));
         let spec = checks.all(spec).unwrap_or_else(|| runs_before.spec.clone());
@@ -314,14 +318,6 @@ async fn newest(connection: &mut Connection, command: &Command) -> Result<Versio
     found
         .map(VersionDraft::from)
         .ok_or_else(|| StoreError::corrupt("commands", "version_id", &command.version_id))
-}
-
-fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
-    match patch {
-        Patch::Leave => stored,
-        Patch::Clear => None,
-        Patch::Set(value) => Some(value),
-    }
 }
 
 /// Splits what is wrong with a value from what says nothing of it.

@@ -3,11 +3,13 @@
 //! In JSON a field is absent, null, or has a value. Fields need `#[serde(default,
 //! skip_serializing_if = "Patch::is_leave")]`.
 
+mod choices;
 mod limits;
 mod policy;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use choices::ChoicesPatch;
 pub use limits::{LimitsPatch, NewCap, NewRateLimit, limit_refusals};
 pub use policy::{BackoffPatch, PolicyPatch};
 
@@ -30,6 +32,19 @@ impl<T> Patch<T> {
             Self::Leave => stored,
             Self::Clear => cleared,
             Self::Set(value) => value,
+        }
+    }
+
+    /// Returns a field that may have no value after the patch. Clearing it removes the value.
+    pub fn over_optional(self, stored: Option<T>) -> Option<T> {
+        self.map(Some).over(stored, None)
+    }
+
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Self::Leave => Patch::Leave,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(change(value)),
         }
     }
 

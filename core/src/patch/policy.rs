@@ -65,11 +65,6 @@ impl PolicyPatch {
             // A negative count becomes 0, which the check refuses.
             Patch::Set(count) => attempts(count),
         };
-        let expires_after = match self.expires_after {
-            Patch::Leave => policy.expires_after,
-            Patch::Clear => default.expires_after,
-            Patch::Set(after) => Some(after),
-        };
         let backoff = match &self.backoff {
             Patch::Leave => policy.backoff,
             Patch::Clear => default.backoff,
@@ -80,7 +75,7 @@ impl PolicyPatch {
             backoff,
             timeout: self.timeout.over(policy.timeout, default.timeout),
             grace: self.grace.over(policy.grace, default.grace),
-            expires_after,
+            expires_after: self.expires_after.over_optional(policy.expires_after),
             limits: self.limits.clone().over(&policy.limits),
         }
     }

@@ -1,8 +1,9 @@
 //! The GraphQL types for what the jobs of a command may choose.
 
-use async_graphql::{Enum, ID, InputObject, SimpleObject};
+use async_graphql::{Enum, ID, InputObject, MaybeUndefined, SimpleObject};
 use callboard::{
     command::{self, Choices},
+    patch::{ChoicesPatch, Patch},
     refusal::Refusal,
 };
 use uuid::Uuid;
@@ -41,19 +42,19 @@ pub struct Choice {
     pub ids: Vec<ID>,
 }
 
-/// What OPERATORs may choose for the jobs of a command. A kind that is left out or null has the
-/// default rule.
+/// Changes to what OPERATORs may choose for the jobs of a command. An absent kind keeps its rule,
+/// which is the default rule for a new command. Null resets it to the default rule.
 #[derive(Debug, Clone, Default, InputObject)]
 pub struct CommandChoicesInput {
     /// What `profileId` may be.
-    pub profiles: Option<ChoiceInput>,
+    pub profiles: MaybeUndefined<ChoiceInput>,
     /// What `proxyId` may be.
-    pub proxies: Option<ChoiceInput>,
+    pub proxies: MaybeUndefined<ChoiceInput>,
     /// What `serviceIds` may be.
-    pub services: Option<ChoiceInput>,
+    pub services: MaybeUndefined<ChoiceInput>,
 }
 
-/// What jobs may choose of one kind.
+/// What jobs may choose of one kind. Replaces the kind's rule and ids.
 #[derive(Debug, Clone, InputObject)]
 pub struct ChoiceInput {
     /// The rule.
@@ -87,8 +88,8 @@ impl Choice {
 
 impl CommandChoicesInput {
     /// Converts the input for the core, or returns what is malformed.
-    pub fn read(self) -> Result<Choices, Vec<Refusal>> {
-        Ok(Choices {
+    pub fn read(self) -> Result<ChoicesPatch, Vec<Refusal>> {
+        Ok(ChoicesPatch {
             profiles: read("profiles", self.profiles)?,
             proxies: read("proxies", self.proxies)?,
             services: read("services", self.services)?,
@@ -96,19 +97,26 @@ impl CommandChoicesInput {
     }
 }
 
-fn read<Id>(kind: &str, choice: Option<ChoiceInput>) -> Result<Option<command::Choice<Id>>, Vec<Refusal>>
+fn read<Id>(
+    kind: &str,
+    choice: MaybeUndefined<ChoiceInput>,
+) -> Result<Patch<command::Choice<Id>>, Vec<Refusal>>
 where
     Id: std::str::FromStr + From<Uuid>,
 {
-    let Some(ChoiceInput { rule, ids }) = choice else { return Ok(None) };
+    let ChoiceInput { rule, ids } = match choice {
+        MaybeUndefined::Undefined => return Ok(Patch::Leave),
+        MaybeUndefined::Null => return Ok(Patch::Clear),
+        MaybeUndefined::Value(choice) => choice,
+    };
     let ids = ids.unwrap_or_default();
     if rule != ChoiceRule::Listed && !ids.is_empty() {
         let refusal = Refusal::invalid("", "are only for the rule LISTED. Leave them out");
         return Err(vec![refusal.below(&["choices", kind, "ids"])]);
     }
     Ok(match rule {
-        ChoiceRule::Default => None,
-        ChoiceRule::Any => Some(command::Choice::Any),
-        ChoiceRule::Listed => Some(command::Choice::Listed(ids_of(&ids))),
+        ChoiceRule::Default => Patch::Clear,
+        ChoiceRule::Any => Patch::Set(command::Choice::Any),
+        ChoiceRule::Listed => Patch::Set(command::Choice::Listed(ids_of(&ids))),
     })
 }

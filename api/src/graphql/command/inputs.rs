@@ -3,6 +3,7 @@
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use callboard::{
     catalogue::{CommandChanges, CommandCreate, CommandUpdate},
+    command::Choices,
     refusal::Refusal,
 };
 
@@ -59,7 +60,7 @@ impl CommandCreateInput {
             service_ids: ids_of(&self.service_ids.unwrap_or_default()),
             queue: self.queue,
             policy: self.policy.map(Into::into).unwrap_or_default(),
-            choices: self.choices.map(CommandChoicesInput::read).transpose()?.unwrap_or_default(),
+            choices: self.choices.unwrap_or_default().read()?.over(Choices::default()),
             is_private: self.is_private.unwrap_or_default(),
         })
     }
@@ -93,7 +94,7 @@ pub struct CommandUpdateInput {
     pub queue: MaybeUndefined<String>,
     /// The changes to the policy. Null means the default policy.
     pub policy: MaybeUndefined<PolicyInput>,
-    /// Replaces all choices, as in CommandCreateInput. Null means the default rules.
+    /// The changes to what OPERATORs may choose for its jobs. Null means the default rules.
     pub choices: MaybeUndefined<CommandChoicesInput>,
     /// Whether inputs, results, logs, failures' messages and artifacts of its jobs are kept from
     /// VIEWERs. True holds for the jobs that exist, too. False holds for later jobs. Null means
