@@ -15,6 +15,10 @@ pub struct Refusal {
     /// Path below the mutation's `input`, for example `["proxyIds", "0"]`. Empty for the whole
     /// input.
     pub path: Vec<String>,
+    /// The input that a job lacks, if that is what is wrong with what is at `path`: a path as
+    /// `["profileId"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
 }
 
 /// The same codes as the API's `UserErrorCode`.
@@ -45,7 +49,12 @@ impl Refusal {
     /// for the whole input.
     pub fn new(code: RefusalCode, path: &str, message: impl Into<String>) -> Self {
         let path = path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-        Self { code, message: message.into(), path }
+        Self::at(code, path, message)
+    }
+
+    /// A refusal about a path in parts, which may contain dots.
+    pub fn at(code: RefusalCode, path: Vec<String>, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), path, lacks: Vec::new() }
     }
 
     /// No object of this noun (`profile`, `job`, ...) has the id at `path`.

@@ -36,7 +36,8 @@ pub enum UserErrorCode {
     /// The idempotency key was used for a different request.
     IdempotencyConflict,
     /// The template does not compose: an unknown variable, a missing input, or a secret where
-    /// secrets are not allowed.
+    /// secrets are not allowed. What a job lacks for a saved command is refused at the field that
+    /// gives it: `profileId`, `proxyId`, `serviceIds` or below `input`.
     NotComposable,
     /// The state does not allow it, such as cancelling a finished job.
     NotAllowedInState,
@@ -70,7 +71,7 @@ impl From<RefusalCode> for UserErrorCode {
 
 impl From<Refusal> for UserError {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { code, message, path } = refusal.below(&["input"]);
+        let Refusal { code, message, path, lacks: _ } = refusal.below(&["input"]);
         Self { code: code.into(), message, path }
     }
 }

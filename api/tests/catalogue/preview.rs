@@ -238,27 +238,36 @@ async fn refusals_of_submit(
 
 #[tokio::test]
 async fn a_preview_reports_the_same_refusals_as_enqueuing() {
-    let (api, profile) = api_with_profile().await;
+    // A loop is composed in a process of its own.
+    const LOOP: &str = "{% for n in [1] %}{{ services['nobody'].base_url }}{% endfor %}";
+    let api = TestApi::start().await;
     let submit = api.submit();
     let schema = json!({ "properties": { "q": { "type": "string" } } });
-    for (number, (template, input)) in [
-        ("{{ input.q }}", json!({ "q": "fine" })),
-        ("{{ input.q }}", json!({})),
-        ("{{ input.q }}", json!({ "q": 7 })),
-        ("{{ services.nobody.token }}", json!({})),
-        ("{{ proxy_address }}{{ chrome_profile }}", json!({})),
+    for (number, (template, input, paths)) in [
+        ("{{ input.q }}", json!({ "q": "fine" }), &[][..]),
+        ("{{ input.q }}", json!({}), &["input.q"]),
+        ("{{ input.user.name }}", json!({ "user": {} }), &["input.user.name"]),
+        ("{{ input.q }}", json!({ "q": 7 }), &["input.q"]),
+        ("{{ services.nobody.settings.x }}", json!({}), &["serviceIds"]),
+        (LOOP, json!({}), &["serviceIds"]),
+        ("{{ service_name }}", json!({}), &["serviceIds"]),
+        ("{{ proxy.name }}", json!({}), &["proxyId"]),
+        ("{{ proxy_address }}", json!({}), &["proxyId"]),
+        ("{{ profile.environment.X }}", json!({}), &["profileId"]),
+        ("{{ input.q | int }}", json!({ "q": "x" }), &["commandId.spec.program.arguments.0"]),
     ]
     .into_iter()
     .enumerate()
     {
         let spec = json!({ "program": { "program": "/usr/bin/env", "arguments": [template] } });
         let command = json!({
-            "name": format!("c{number}"), "spec": spec, "inputSchema": schema, "profileId": profile,
+            "name": format!("c{number}"), "spec": spec, "inputSchema": schema,
         });
         let command = api.mutate_ok("commandCreate", "id", command).await["id"].take();
         let id: CommandId = command.as_str().unwrap().parse().unwrap();
-        let request = JobRequest { input: Some(input.clone()), ..JobRequest::new(id) };
-        let response = preview(&api, json!({ "commandId": command, "input": input })).await;
+        let own = JobRequest { services: Some(Vec::new()), ..JobRequest::new(id) };
+        let request = JobRequest { input: Some(input.clone()), ..own };
+        let response = preview(&api, json!({ "commandId": command, "serviceIds": [], "input": input })).await;
         let problems: Vec<(String, String)> = response["userErrors"]
             .as_array()
             .unwrap()
@@ -270,9 +279,19 @@ async fn a_preview_reports_the_same_refusals_as_enqueuing() {
             .collect();
         assert_eq!(refusals_of_submit(&api, &submit, request).await, problems, "{template}");
         assert_eq!(problems.is_empty(), response["composed"].is_object(), "{template}");
+        let found: Vec<&str> = problems.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(found, paths, "{template}: {problems:?}");
+        let names_place = |message: &str| message.starts_with("spec.program.arguments.0, line 1, column ");
         assert!(
-            problems.iter().all(|(path, _)| path.starts_with("input") || path.starts_with("commandId.spec.")),
+            problems.iter().all(|(path, message)| path.starts_with("input.q")
+                || path.starts_with("commandId")
+                || names_place(message)),
             "{problems:?}"
         );
     }
+    let alike = [api.create("service", "a-b").await, api.create("service", "a_b").await];
+    let plain = json!({ "name": "plain", "spec": { "line": { "line": "env" } } });
+    let plain = api.mutate_ok("commandCreate", "id", plain).await["id"].take();
+    let both = json!({ "commandId": plain, "serviceIds": alike });
+    assert_eq!(refused(&api, both).await, ["NOT_COMPOSABLE serviceIds"]);
 }

@@ -12,6 +12,7 @@ use super::{
     Ingredients,
     comparisons::{Guarded, PUBLIC, PUBLIC_ITEMS},
     scope::{Misused, Opaque, holds_mark},
+    template::Fault,
 };
 use crate::percent::encoded;
 
@@ -231,7 +232,7 @@ fn secret_in(value: &Value) -> Option<String> {
 
 /// For an error about something undefined, says what the job does not have. `None` for other
 /// errors.
-pub(super) fn missing(error: &Error, guarded: &Guarded, given: &Ingredients<'_>) -> Option<String> {
+pub(super) fn missing(error: &Error, guarded: &Guarded, given: &Ingredients<'_>) -> Option<Fault> {
     let named = error.detail().and_then(|detail| {
         let (_, rest) = detail.split_once('`')?;
         rest.split_once('`').map(|(name, after)| (name, after.trim_start().starts_with("is undefined")))
@@ -242,19 +243,35 @@ pub(super) fn missing(error: &Error, guarded: &Guarded, given: &Ingredients<'_>)
         _ if error.kind() == ErrorKind::UndefinedError => spanned(),
         _ => {
             let is_null = error.detail().is_some_and(|detail| detail.starts_with("is "));
-            return is_null.then(|| format!("`{}` {}", spanned(), error.detail().unwrap_or_default()));
+            let message = || format!("`{}` {}", spanned(), error.detail().unwrap_or_default());
+            return is_null.then(|| Fault::of(message()));
         }
     };
-    Some(missing_part(name, given).map_or_else(
-        || format!("`{name}` is undefined"),
-        |why| format!("this command uses `{name}`, but {why}"),
-    ))
+    let parts: Vec<&str> = name.split(['.', '[', ']', '"', '\'']).filter(|part| !part.is_empty()).collect();
+    Some(match missing_part(&parts, given) {
+        None => Fault::of(format!("`{name}` is undefined")),
+        Some(why) => {
+            let message = format!("this command uses `{name}`, but {why}");
+            Fault { message, lacks: input_of(&parts) }
+        }
+    })
 }
 
-fn missing_part(name: &str, given: &Ingredients<'_>) -> Option<String> {
-    let parts: Vec<&str> = name.split(['.', '[', ']', '"', '\'']).filter(|part| !part.is_empty()).collect();
+/// The path of the job's input that gives a template this variable.
+fn input_of(parts: &[&str]) -> Vec<String> {
+    let path = match parts {
+        ["profile" | "chrome_profile", ..] => &["profileId"][..],
+        ["proxy" | "proxy_address", ..] => &["proxyId"],
+        ["services" | "service_token" | "service_name", ..] => &["serviceIds"],
+        _ => parts,
+    };
+    path.iter().map(ToString::to_string).collect()
+}
+
+/// What the job does not have.
+fn missing_part(parts: &[&str], given: &Ingredients<'_>) -> Option<String> {
     let has_service = |name: &str| given.services.iter().any(|service| service.name == name);
-    match parts.as_slice() {
+    match parts {
         ["profile", ..] | ["chrome_profile"] if given.profile.is_none() => {
             Some("the job has no profile. Name one in profileId".to_owned())
         }

@@ -206,7 +206,7 @@ fn violation(root: &str, error: &jsonschema::ValidationError<'_>, secrets: &BTre
     };
     let parts = secret.map_or(at, String::as_str).split('/').skip(1);
     let path = std::iter::once(root.to_owned()).chain(parts.map(unescaped)).collect();
-    Refusal { code: RefusalCode::Invalid, message, path }
+    Refusal::at(RefusalCode::Invalid, path, message)
 }
 
 /// Escapes a property name for use in a JSON pointer.

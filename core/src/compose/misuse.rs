@@ -52,7 +52,7 @@ fn refusals(
     for TemplateAt { place, path, source } in templates.iter().filter(|at| has_template(at.source)) {
         if let Some((at, why)) = fault(source, is_place_checked.then_some(*place), schema) {
             let message = format!("{}: {why}", position(&source[..at]));
-            refusals.push(Refusal { code: RefusalCode::Invalid, message, path: path.clone() });
+            refusals.push(Refusal::at(RefusalCode::Invalid, path.clone(), message));
         }
     }
     refusals

@@ -67,7 +67,7 @@ impl<'a> Rules<'a> {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Ok(()),
         };
         if let Some(message) = self.fault(schema, path.len() == 1) {
-            return Err(Refusal { code: RefusalCode::Invalid, message, path: path.clone() });
+            return Err(Refusal::at(RefusalCode::Invalid, path.clone(), message));
         }
         for (name, part) in parts {
             path.push(name);

@@ -135,5 +135,5 @@ fn refuse_new_keyword(schema: &Value, path: &mut Vec<String>, refusals: &mut Vec
 
 fn refusal(message: &str, path: &[String], keyword: &str) -> Refusal {
     let path = path.iter().cloned().chain([keyword.to_owned()]).collect();
-    Refusal { code: RefusalCode::Invalid, message: message.to_owned(), path }
+    Refusal::at(RefusalCode::Invalid, path, message)
 }

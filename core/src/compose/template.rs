@@ -59,7 +59,7 @@ fn spec_path(path: &[&str]) -> Vec<String> {
 /// A refusal of part of the spec. The path comes in parts, because header and variable names may
 /// contain dots.
 pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Refusal {
-    Refusal { code, message: message.into(), path: spec_path(path) }
+    Refusal::at(code, spec_path(path), message)
 }
 
 /// A refusal for each filter and test that does not exist. The engine itself reports them only when
@@ -69,7 +69,7 @@ pub(crate) fn unknown_names(templates: &[TemplateAt<'_>]) -> Vec<Refusal> {
     for TemplateAt { path, source, .. } in templates.iter().filter(|template| has_template(template.source)) {
         for (at, what) in names::unknown(engine(), source) {
             let message = format!("{}: {what}", position(&source[..at]));
-            refusals.push(Refusal { code: RefusalCode::Invalid, message, path: path.clone() });
+            refusals.push(Refusal::at(RefusalCode::Invalid, path.clone(), message));
         }
     }
     refusals
@@ -130,7 +130,7 @@ impl Templates {
         for TemplateAt { place, path, source } in templates {
             let source = if let Some((at, fault)) = extent::fault(source) {
                 let message = format!("{}: {fault}", position(&source[..at]));
-                refusals.push(Refusal { code: RefusalCode::Invalid, message, path });
+                refusals.push(Refusal::at(RefusalCode::Invalid, path, message));
                 continue;
             } else if has_template(source) {
                 let name = all.slots.len().to_string();
@@ -139,7 +139,7 @@ impl Templates {
                     Ok(()) => Source::Template(name, guarded),
                     Err(error) => {
                         let message = positioned(&error, &guarded, &reason(&error));
-                        refusals.push(Refusal { code: RefusalCode::Invalid, message, path });
+                        refusals.push(Refusal::at(RefusalCode::Invalid, path, message));
                         continue;
                     }
                 }
@@ -161,7 +161,7 @@ impl Templates {
                 let is_known = all.roots.add(&name) || assigned.contains(&*name);
                 if !is_known && !all.engine.globals().any(|(global, _)| global == name) {
                     let message = no_variable(&name, &guarded.template);
-                    refusals.push(Refusal { code: RefusalCode::Invalid, message, path: slot.path.clone() });
+                    refusals.push(Refusal::at(RefusalCode::Invalid, slot.path.clone(), message));
                 }
             }
         }
@@ -192,21 +192,18 @@ impl Templates {
         for slot in &self.slots {
             if rendered > RENDERED_BYTES_MAX {
                 let message = format!("all texts together are longer than {RENDERED_BYTES_MAX} bytes");
-                refusals.push(Refusal { code: RefusalCode::NotComposable, message, path: slot.path.clone() });
+                refusals.push(Refusal::at(RefusalCode::NotComposable, slot.path.clone(), message));
                 break;
             }
-            let text = self.render_one(slot, scope, marks, given).and_then(|text| checked(slot.place, text));
-            match text {
+            let text = self.render_one(slot, scope, marks, given);
+            match text.and_then(|text| checked(slot.place, text).map_err(Fault::of)) {
                 Ok(text) => {
                     rendered += text.masked_len();
                     texts.push(text);
                 }
-                Err(message) => {
-                    refusals.push(Refusal {
-                        code: RefusalCode::NotComposable,
-                        message,
-                        path: slot.path.clone(),
-                    });
+                Err(Fault { message, lacks }) => {
+                    let refusal = Refusal::at(RefusalCode::NotComposable, slot.path.clone(), message);
+                    refusals.push(Refusal { lacks, ..refusal });
                 }
             }
         }
@@ -219,20 +216,33 @@ impl Templates {
         scope: &Value,
         marks: &Marks,
         given: &Ingredients<'_>,
-    ) -> Result<Text, String> {
+    ) -> Result<Text, Fault> {
         let (name, guarded) = match &slot.source {
             Source::Plain(text) => return Ok(Text::plain(text.as_str())),
             Source::Template(name, guarded) => (name, guarded),
         };
-        let template = self.engine.get_template(name).map_err(|error| reason(&error))?;
+        let template = self.engine.get_template(name).map_err(|error| Fault::of(reason(&error)))?;
         let rendered = template.render(scope);
         let text = rendered.map_err(|error| {
             // Reset what the marks count, so that the next text is not blamed for it.
             drop(marks.take_apart(String::new()));
-            let reason = filters::missing(&error, guarded, given).unwrap_or_else(|| reason(&error));
-            positioned(&error, guarded, &reason)
+            let fault = filters::missing(&error, guarded, given).unwrap_or_else(|| Fault::of(reason(&error)));
+            Fault { message: positioned(&error, guarded, &fault.message), ..fault }
         })?;
-        marks.take_apart(text).map_err(|fault| fault.to_string())
+        marks.take_apart(text).map_err(|fault| Fault::of(fault.to_string()))
+    }
+}
+
+/// Why a template does not render.
+pub(super) struct Fault {
+    pub(super) message: String,
+    /// See [`Refusal`].
+    pub(super) lacks: Vec<String>,
+}
+
+impl Fault {
+    pub(super) const fn of(message: String) -> Self {
+        Self { message, lacks: Vec::new() }
     }
 }
 

@@ -78,13 +78,21 @@ pub(super) fn no_command() -> Refusal {
     Refusal::not_found("commandId", "command")
 }
 
-/// Moves refusals of a saved command's spec, whose paths begin with `spec`, below the input that
-/// names the command.
+/// Moves refusals of a saved command's spec, whose paths begin with `spec`, to the input of the job
+/// that can be mended: what the job lacks, or the command.
 pub(super) fn of_command(failure: Failure) -> Failure {
-    match failure {
-        Failure::Refused(refusals) => {
-            refusals.into_iter().map(|refusal| refusal.below(&["commandId"])).collect::<Vec<_>>().into()
+    let moved = |refusal: Refusal| {
+        if !refusal.lacks.is_empty() {
+            let message = format!("{}, {}", refusal.path.join("."), refusal.message);
+            Refusal::at(refusal.code, refusal.lacks, message)
+        } else if refusal.path.first().is_some_and(|first| first == "spec") {
+            refusal.below(&["commandId"])
+        } else {
+            refusal
         }
+    };
+    match failure {
+        Failure::Refused(refusals) => refusals.into_iter().map(moved).collect::<Vec<_>>().into(),
         Failure::Unavailable(why) => why.into(),
     }
 }
