@@ -104,13 +104,15 @@ impl TrustedProxies {
         if self.networks.is_empty() {
             return ClientAddress(nearest);
         }
-        let values = headers.get_all(&self.header).iter().rev().filter_map(|value| value.to_str().ok());
-        for entry in values.flat_map(|value| value.rsplit(',')).take(HOPS_MAX) {
+        // Entries are read one by one: a client that writes an unreadable one must not hide what the
+        // proxy has added behind it.
+        let values = headers.get_all(&self.header).iter().rev();
+        for entry in values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')).take(HOPS_MAX) {
             if !self.trusts(nearest) {
                 break;
             }
             // Behind what cannot be read, the nearest proxy that was named is to blame.
-            let Some(address) = address_in(entry) else { break };
+            let Some(address) = str::from_utf8(entry).ok().and_then(address_in) else { break };
             nearest = address;
         }
         ClientAddress(nearest)
@@ -197,6 +199,19 @@ mod tests {
         assert_eq!(client("192.0.2.9", "192.0.2.9", &[]), "192.0.2.9");
         for unreadable in ["", "unknown", "198.51.100.1, _hidden", "198.51.100.1,"] {
             assert_eq!(client("192.0.2.9", "192.0.2.9", &[unreadable]), "192.0.2.9", "{unreadable}");
+        }
+        // What the client wrote may be no text. What the proxy has added counts, and nothing before.
+        for lines in [
+            &[&b"\xff, 198.51.100.2"[..]][..],
+            &[b"198.51.100.1, \xff, 198.51.100.2"],
+            &[b"\xff", b"198.51.100.2"],
+            &[b"198.51.100.1", b"\xff,198.51.100.2"],
+        ] {
+            let lines = lines.iter().map(|line| HeaderValue::from_bytes(line).unwrap());
+            let headers: HeaderMap =
+                lines.map(|line| (HeaderName::from_static("x-forwarded-for"), line)).collect();
+            let found = proxies("192.0.2.9").client("192.0.2.9".parse().unwrap(), &headers);
+            assert_eq!(found.to_string(), "198.51.100.2", "{headers:?}");
         }
         assert_eq!(client("::1", "::1", &["[2001:db8::5]:80"]), "2001:db8::5");
         assert_eq!(client("::1", "::1", &["\"[2001:db8::5]\""]), "2001:db8::5");

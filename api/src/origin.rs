@@ -160,28 +160,37 @@ impl Origins {
     }
 }
 
-/// The origin of the page that a request is from, if it can be read.
+/// The origin of the page that a request is from, if there is one and it can be read. More than
+/// scheme, host and port is no origin, and neither is a list, of which only one could count.
 fn origin_in(headers: &HeaderMap) -> Option<Origin> {
-    let text = headers.get(header::ORIGIN)?.to_str().ok()?;
-    Url::parse(text).ok().map(|url| url.origin())
+    let mut values = headers.get_all(header::ORIGIN).iter();
+    let (Some(origin), None) = (values.next(), values.next()) else { return None };
+    let url = Url::parse(origin.to_str().ok()?).ok()?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    (is_bare && url.username().is_empty() && url.password().is_none()).then(|| url.origin())
 }
 
 /// The hosts that a request is for: the one that was asked for, and the one that the nearest
 /// trusted proxy was asked for. What a client has written into the proxies' headers itself stands
 /// before that.
 fn own_hosts(headers: &HeaderMap, is_via_proxy: bool) -> impl Iterator<Item = &str> {
-    let last = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
+    // What cannot be read names no host, and neither does what stands before it.
+    let nearest = |name: &str| {
+        let last = headers.get_all(name).iter().next_back()?.as_bytes();
+        let element = last.rsplit(|byte| *byte == b',').next()?;
+        Some(str::from_utf8(element).unwrap_or_default())
+    };
     let forwarded = move || {
-        let host = last("x-forwarded-host").and_then(|list| list.rsplit(',').next());
-        host.or_else(|| forwarded_by_nearest(last("forwarded")?, "host")).map(str::trim)
+        let host = nearest("x-forwarded-host");
+        host.or_else(|| parameter(nearest("forwarded")?, "host")).map(str::trim)
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     host.into_iter().chain(is_via_proxy.then(forwarded).flatten()).filter(|host| !host.is_empty())
 }
 
-/// The value of a parameter of the last element of a header `Forwarded`.
-fn forwarded_by_nearest<'a>(list: &'a str, wanted: &str) -> Option<&'a str> {
-    let mut pairs = list.rsplit(',').next()?.split(';').filter_map(|pair| pair.split_once('='));
+/// The value of a parameter of an element of a header `Forwarded`.
+fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
     Some(value.trim().trim_matches('"'))
 }

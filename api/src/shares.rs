@@ -7,7 +7,7 @@
 use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
 use callboard::{
@@ -200,13 +200,15 @@ fn too_many(what: &str, seconds: u64) -> ApiError {
     ApiError::new(Code::RateLimited, format!("{what} Try again in {seconds} s.")).with_retry_after(seconds)
 }
 
-/// The response to what is refused before it is read: 429 with `Retry-After`, in the form of
-/// GraphQL.
+/// The response to what is refused before it is read, in the form of GraphQL: mostly 429 with
+/// `Retry-After`.
 pub(crate) fn refusal(error: &ApiError) -> Response {
-    let mut response = (StatusCode::TOO_MANY_REQUESTS, body(error)).into_response();
+    let mut response = (error.code.status(), body(error)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(error.retry_after.unwrap_or(1)));
+    if let Some(seconds) = error.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -76,7 +76,7 @@ fn check_content(headers: &HeaderMap) -> Result<(), Refused> {
     }) {
         return refuse("The body must be UTF-8.");
     }
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(|value| value != "identity") {
         return refuse("The body must not be compressed (Content-Encoding).");
     }
     Ok(())

@@ -139,6 +139,38 @@ fn a_cookie_counts_for_the_address_that_the_browser_has_opened() {
 }
 
 #[test]
+fn an_origin_that_does_not_stand_alone_is_foreign() {
+    let plain = Origins::default();
+    for foreign in [
+        "host: localhost:4870\norigin: http://localhost:4870\norigin: http://evil.example",
+        "host: localhost:4870\norigin: http://evil.example\norigin: http://localhost:4870",
+        "host: localhost:4870\norigin: http://localhost:4870\norigin: http://localhost:4870",
+        "host: localhost:4870\norigin: http://localhost:4870/, http://evil.example",
+        "host: localhost:4870\norigin: http://localhost:4870, http://evil.example",
+        "host: localhost:4870\norigin: http://localhost:4870 http://evil.example",
+        "host: localhost:4870\norigin: http://localhost:4870/path",
+        "host: localhost:4870\norigin: http://localhost:4870?x",
+        "host: localhost:4870\norigin: http://localhost:4870#x",
+        "host: localhost:4870\norigin: http://user@localhost:4870",
+        "host: localhost:4870\norigin: http://localhost:4870\nsec-fetch-site: same-origin, cross-site",
+    ] {
+        let headers = headers(foreign);
+        assert!(plain.cookie_refusal(&headers, false).is_some(), "{foreign}");
+        let is_own_page = foreign.contains("sec-fetch-site");
+        assert_eq!(plain.allow_socket(&headers, false), is_own_page, "{foreign}");
+    }
+    // What a proxy has added cannot be hidden by what its client wrote.
+    let counts = |name: &'static str, value: &[u8]| {
+        let mut map = headers("host: 127.0.0.1:4870\norigin: https://cb.example");
+        map.append(name, HeaderValue::from_bytes(value).unwrap());
+        plain.cookie_refusal(&map, true).is_none()
+    };
+    assert!(counts("x-forwarded-host", b"\xff, cb.example"));
+    assert!(!counts("x-forwarded-host", b"cb.example, \xff"));
+    assert!(counts("forwarded", b"host=\xff, host=cb.example"));
+}
+
+#[test]
 fn a_refused_cookie_says_which_page_was_expected_and_what_to_set() {
     let plain = Origins::default();
     let public = Origins::default().with_public(&Url::parse("https://cb.example").unwrap());

@@ -1,4 +1,5 @@
-//! What every request passes first: whose it is, and whether its address has its share.
+//! What every request passes first: whose it is, whether its address has its share, and whether it
+//! can be read in one way only.
 
 use std::{
     pin::Pin,
@@ -13,9 +14,11 @@ use axum::{
 };
 use http_body::{Frame, SizeHint};
 
+use super::ambiguous;
 use crate::{
     client_address::{TrustedProxies, ViaProxy},
     client_connection::{Answering, Connection},
+    error::{ApiError, Code},
     shares::{self, Holder, Shares},
 };
 
@@ -33,7 +36,8 @@ pub struct Gate {
     pub proxies: TrustedProxies,
 }
 
-/// Middleware that finds out whose a request is, and refuses it if its address has its share.
+/// Middleware that finds out whose a request is, and refuses it if its address has its share or if it
+/// is ambiguous.
 pub(super) async fn pass(State(gate): State<Gate>, mut request: Request, next: middleware::Next) -> Response {
     let Some(peer) = Connection::of(request.extensions()).peer() else { return next.run(request).await };
     let address = gate.proxies.client(peer.ip(), request.headers());
@@ -41,12 +45,15 @@ pub(super) async fn pass(State(gate): State<Gate>, mut request: Request, next: m
     if gate.proxies.trusts(peer.ip()) {
         request.extensions_mut().insert(ViaProxy);
     }
-    if !NOT_COUNTED.contains(&request.uri().path())
-        && let Err(refused) = gate.shares.request(Holder::at(address.0))
-    {
+    let ambiguous = ambiguous::reason(&request);
+    let is_counted = ambiguous.is_some() || !NOT_COUNTED.contains(&request.uri().path());
+    if is_counted && let Err(refused) = gate.shares.request(Holder::at(address.0)) {
         return shares::refusal(&refused);
     }
-    next.run(request).await
+    match ambiguous {
+        Some(why) => shares::refusal(&ApiError::new(Code::BadRequest, why)),
+        None => next.run(request).await,
+    }
 }
 
 /// The body of a response. Once it is sent, the connection awaits another request.

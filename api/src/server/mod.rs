@@ -3,6 +3,7 @@
 //! On shutdown no new connections are accepted, streams end, sockets close with 1001 so that
 //! clients reconnect, and running requests get [`DRAIN`] to finish.
 
+mod ambiguous;
 mod gate;
 mod guard;
 mod route;

@@ -11,6 +11,7 @@ mod demo;
 mod errors;
 mod execution;
 mod fuzz;
+mod headers;
 mod key_shares;
 mod pages;
 mod rules;
