@@ -9,6 +9,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use callboard::{
     cache::{self, Cache},
     clock,
+    ids::SessionId,
 };
 use futures::{
     FutureExt as _,
@@ -18,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Access, Authenticate, Caller, Client, Presented, Proof, Verdict,
+    Access, Authenticate, Caller, Client, KeyHash, Presented, Proof, Verdict,
     holds::{Hold, Holds},
     messages::{OTHER_PAGE, SESSION_OVER, expired, over, refused, revoked, unchecked, unknown, unreadable},
     sign_ins::SignIns,
@@ -110,33 +111,64 @@ impl Authenticator {
     /// Authenticates credentials. A wrong key is an error even where none is required, because the
     /// client meant to sign in. A session that has ended is none, because a browser sends its
     /// cookie for ever.
-    pub async fn admit(&self, presented: Presented, client: &Client) -> Result<Access, ApiError> {
-        let proof = match presented {
-            Presented::Nothing => return Ok(Access::Anonymous),
+    pub async fn admit(&self, presented: &Presented, client: &Client) -> Result<Access, ApiError> {
+        match presented {
+            Presented::Nothing => Ok(Access::Anonymous),
             // The browser has added the cookie, and its person may have nothing to do with it.
             Presented::CrossSite => {
                 let why = client.cookie_refusal.clone().unwrap_or_else(|| OTHER_PAGE.into());
                 let noted = refused(OTHER_PAGE);
                 let _noted = self.sign_ins.failed(client, "cross_site", None, noted);
-                return Ok(Access::Uncounted(why));
+                Ok(Access::Uncounted(why))
             }
             Presented::Unreadable => {
                 self.sign_ins.may_try(client)?;
                 self.sign_ins.charge(client);
-                return Err(self.sign_ins.failed(client, "unreadable", None, unreadable()));
+                Err(self.sign_ins.failed(client, "unreadable", None, unreadable()))
             }
-            Presented::Proof(proof) => proof,
-        };
-        match proof {
-            Proof::Key(hash) => self.admit_key(proof, hash.is_made, client).await,
-            // No database has it, and it need not be remembered.
-            Proof::Session(hash) if !hash.is_made => Ok(Access::Uncounted(SESSION_OVER.into())),
-            Proof::Session(_) => Ok(match self.look_up(proof).await? {
-                Found::Valid(caller) if !is_over(&caller) => Access::SignedIn(caller),
-                Found::Valid(_) => Access::Uncounted(expired(proof).message.into()),
-                Found::Refused(why, _) => Access::Uncounted(why.message.into()),
-            }),
+            Presented::Key(hash) => self.admit_key(Proof::Key(*hash), hash.is_made, client).await,
+            Presented::Sessions(cookies) => self.admit_session(cookies).await,
         }
+    }
+
+    /// Of the sessions of these cookies, the one of the last sign-in, because another path or host
+    /// may have set the others. If none is valid, it says why of one that is known.
+    async fn admit_session(&self, cookies: &[KeyHash]) -> Result<Access, ApiError> {
+        let (mut newest, mut why, mut unchecked) = (None, None, None);
+        // What Callboard did not make is in no database, and need not be remembered.
+        for proof in cookies.iter().filter(|cookie| cookie.is_made).map(|cookie| Proof::Session(*cookie)) {
+            match self.look_up(proof).await {
+                Ok(Found::Valid(caller)) if !is_over(&caller) => {
+                    let is_newer = |(known, _): &(Arc<Caller>, Proof)| caller.session() > known.session();
+                    if newest.as_ref().is_none_or(is_newer) {
+                        newest = Some((caller, proof));
+                    }
+                }
+                Ok(Found::Valid(_)) => why = Some(expired(proof)),
+                Ok(Found::Refused(known, Some(_))) => why = Some(known),
+                Ok(Found::Refused(_unknown, None)) => {}
+                Err(error) => unchecked = Some(error),
+            }
+        }
+        match (newest, unchecked) {
+            (Some((caller, proof)), _) => Ok(Access::SignedIn(caller, proof)),
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                Ok(Access::Uncounted(why.map_or_else(|| SESSION_OVER.into(), |why| why.message.into())))
+            }
+        }
+    }
+
+    /// The valid sessions of a request, mostly one or none.
+    pub async fn sessions(&self, presented: &Presented) -> Result<Vec<SessionId>, ApiError> {
+        let Presented::Sessions(cookies) = presented else { return Ok(Vec::new()) };
+        let mut valid = Vec::new();
+        for proof in cookies.iter().filter(|cookie| cookie.is_made).map(|cookie| Proof::Session(*cookie)) {
+            if let Found::Valid(caller) = self.look_up(proof).await? {
+                valid.extend(caller.session());
+            }
+        }
+        Ok(valid)
     }
 
     async fn admit_key(&self, proof: Proof, is_made: bool, client: &Client) -> Result<Access, ApiError> {
@@ -148,7 +180,7 @@ impl Authenticator {
             Found::Valid(caller) if !is_over(&caller) => {
                 self.accepted.lock().put(proof, ());
                 self.sign_ins.succeeded(proof, &caller, client);
-                return Ok(Access::SignedIn(caller));
+                return Ok(Access::SignedIn(caller, proof));
             }
             Found::Valid(caller) => (expired(proof), Some(caller.name.clone())),
             Found::Refused(why, name) => (why, name),
@@ -199,8 +231,7 @@ impl Authenticator {
 
     /// Says why what was held has ended, as the next request would be told: with UNAUTHENTICATED,
     /// or with UNAVAILABLE if that could not be looked up. That does not count as a sign-in.
-    pub async fn why_ended(&self, presented: Presented) -> ApiError {
-        let Presented::Proof(proof) = presented else { return over() };
+    pub async fn why_ended(&self, proof: Proof) -> ApiError {
         match tokio::time::timeout(REMEMBERED_FOR, self.look_up(proof)).await {
             Ok(Ok(Found::Refused(why, _))) => why,
             Ok(Ok(Found::Valid(caller))) if is_over(&caller) => expired(proof),
@@ -212,10 +243,9 @@ impl Authenticator {
 
     /// Holds what lasts longer than its check: a socket or a stream. `None` if it has no
     /// credentials that could end.
-    pub fn hold(self: &Arc<Self>, presented: Presented, access: &Access) -> Option<Hold> {
-        let Presented::Proof(proof) = presented else { return None };
-        let caller = access.caller()?;
-        Some(self.holds.hold(proof, caller.expires_at, &self.keys))
+    pub fn hold(self: &Arc<Self>, access: &Access) -> Option<Hold> {
+        let Access::SignedIn(caller, proof) = access else { return None };
+        Some(self.holds.hold(*proof, caller.expires_at, &self.keys))
     }
 }
 
@@ -250,7 +280,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
-    use crate::auth::{Credential, FAILURES_MAX, FixedKey, KeyHash, Role, Transport};
+    use crate::auth::{Credential, FAILURES_MAX, FixedKey, Role, Transport};
 
     const CLIENT: Client =
         Client { address: None, transport: Transport::Http, is_https: false, cookie_refusal: None };
@@ -274,10 +304,10 @@ mod tests {
         let mut authenticator = Authenticator::new(Failing(AtomicUsize::default()));
         authenticator.remembered_for = Duration::ZERO;
         for _ in 0..9 {
-            authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap();
+            authenticator.admit(&key("cb_ci"), &CLIENT).await.unwrap();
         }
         authenticator.unconfirmed_for = Duration::ZERO;
-        let error = authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap_err();
+        let error = authenticator.admit(&key("cb_ci"), &CLIENT).await.unwrap_err();
         assert_eq!(error.code, Code::Unavailable);
     }
 
@@ -286,7 +316,7 @@ mod tests {
     }
 
     fn key(text: &str) -> Presented {
-        Presented::Proof(Proof::Key(KeyHash::of(text)))
+        Presented::Key(KeyHash::of(text))
     }
 
     impl Authenticate for Counting {
@@ -311,7 +341,7 @@ mod tests {
         let mut authenticator = Authenticator::new(counting.clone());
         assert!(authenticator.remembered_for < Duration::from_secs(1));
         authenticator.remembered_for = Duration::from_mins(10);
-        let admit = || async { authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap() };
+        let admit = || async { authenticator.admit(&key("cb_ci"), &CLIENT).await.unwrap() };
         let (one, other) = tokio::join!(admit(), admit());
         assert_eq!(one.caller().unwrap().name, other.caller().unwrap().name);
         admit().await;
@@ -320,24 +350,24 @@ mod tests {
         admit().await;
         assert_eq!(counting.0.load(Ordering::SeqCst), 2);
         authenticator.remembered_for = Duration::ZERO;
-        authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap();
+        authenticator.admit(&key("cb_ci"), &CLIENT).await.unwrap();
         assert_eq!(counting.0.load(Ordering::SeqCst), 3);
     }
 
     #[tokio::test]
     async fn a_wrong_key_is_refused_and_no_key_is_anonymous() {
         let authenticator = Authenticator::new(Counting::default());
-        assert_eq!(authenticator.admit(Presented::Nothing, &CLIENT).await, Ok(Access::Anonymous));
+        assert_eq!(authenticator.admit(&Presented::Nothing, &CLIENT).await, Ok(Access::Anonymous));
         // A browser sends its cookie for ever, and for the pages of other sites.
-        let unmade = Proof::Session(KeyHash::of("cbs_ended"));
+        let unmade = KeyHash::of("cbs_ended");
         let made = TextKind::Session.draw();
-        let ended = Proof::Session(KeyHash::of_kind(TextKind::Session, made.expose_secret()));
+        let ended = KeyHash::of_kind(TextKind::Session, made.expose_secret());
         for (cookie, part) in [
-            (Presented::Proof(unmade), "session has ended"),
-            (Presented::Proof(ended), "session has ended"),
+            (Presented::Sessions([unmade].into()), "session has ended"),
+            (Presented::Sessions([ended, unmade].into()), "session has ended"),
             (Presented::CrossSite, "another address"),
         ] {
-            let access = authenticator.admit(cookie, &CLIENT).await.unwrap();
+            let access = authenticator.admit(&cookie, &CLIENT).await.unwrap();
             assert_eq!(access.caller(), None);
             let error = access.unauthenticated();
             assert!(error.message.contains(part), "{error}");
@@ -347,7 +377,7 @@ mod tests {
             (key("cb_other"), "unknown"),
             (key("cb_gone"), "`gone` was revoked"),
         ] {
-            let error = authenticator.admit(wrong, &CLIENT).await.unwrap_err();
+            let error = authenticator.admit(&wrong, &CLIENT).await.unwrap_err();
             assert_eq!(error.code, Code::Unauthenticated);
             assert!(error.message.contains(part), "{error}");
         }
@@ -358,7 +388,7 @@ mod tests {
         let end = clock::now() - chrono::Duration::seconds(1);
         let fixed = FixedKey { key: KeyHash::of("cb_old"), caller: caller(Some(end)), otherwise: () };
         let authenticator = Authenticator::new(fixed);
-        let refused = authenticator.admit(key("cb_old"), &CLIENT).await.unwrap_err();
+        let refused = authenticator.admit(&key("cb_old"), &CLIENT).await.unwrap_err();
         assert_eq!(refused.code, Code::Unauthenticated);
     }
 
@@ -369,7 +399,7 @@ mod tests {
             Authenticator::new(counting.clone()).with_failures(FAILURES_MAX, Duration::from_mins(10));
         let admit = |text: String| {
             let authenticator = &authenticator;
-            async move { authenticator.admit(key(&text), &CLIENT).await.map_err(|error| error.code) }
+            async move { authenticator.admit(&key(&text), &CLIENT).await.map_err(|error| error.code) }
         };
         admit("cb_ci".into()).await.unwrap();
         for number in 0..FAILURES_MAX {
@@ -380,7 +410,7 @@ mod tests {
             assert_eq!(admit(format!("cb_more{number}")).await.unwrap_err(), Code::RateLimited);
         }
         assert_eq!(counting.0.load(Ordering::SeqCst), looked_up, "nothing is looked up meanwhile");
-        let error = authenticator.admit(key("cb_x"), &CLIENT).await.unwrap_err();
+        let error = authenticator.admit(&key("cb_x"), &CLIENT).await.unwrap_err();
         assert!(error.retry_after.is_some_and(|seconds| (1..=600).contains(&seconds)));
         authenticator.forget();
         admit("cb_ci".into()).await.unwrap();

@@ -11,7 +11,7 @@ use callboard::{
 };
 use clap::ValueEnum;
 
-use super::{Client, rules};
+use super::{Client, Proof, rules};
 use crate::error::{ApiError, Code};
 
 const NO_KEY: &str = "This requires an API key or a session. Send the header `Authorization: Bearer cb_...`, or \
@@ -97,8 +97,8 @@ impl From<Role> for api_keys::Role {
 /// Whether the request carried a valid key. In the data of every operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// A valid key was given.
-    SignedIn(Arc<Caller>),
+    /// A valid key or session was given, which is looked up by this.
+    SignedIn(Arc<Caller>, Proof),
     /// No key was given. (Wrong keys are refused earlier.)
     Anonymous,
     /// No key was given, and the cookie of a session that does not count, for this reason.
@@ -119,7 +119,7 @@ impl Access {
     /// Returns the caller, if there is one.
     pub fn caller(&self) -> Option<&Caller> {
         match self {
-            Self::SignedIn(caller) => Some(caller),
+            Self::SignedIn(caller, _) => Some(caller),
             Self::Anonymous | Self::Uncounted(_) => None,
         }
     }
@@ -128,13 +128,21 @@ impl Access {
     pub(crate) fn unauthenticated(&self) -> ApiError {
         let message = match self {
             Self::Uncounted(why) => why,
-            Self::SignedIn(_) | Self::Anonymous => NO_KEY,
+            Self::SignedIn(..) | Self::Anonymous => NO_KEY,
         };
         ApiError::new(Code::Unauthenticated, message)
     }
 }
 
 impl Caller {
+    /// The session, if it is one.
+    pub const fn session(&self) -> Option<SessionId> {
+        match self.credential {
+            Credential::Session(id, _) => Some(id),
+            Credential::ConfiguredKey | Credential::Key(_) => None,
+        }
+    }
+
     /// Who acts, for the audit.
     pub fn actor(&self, client: &Client) -> Actor {
         Actor {

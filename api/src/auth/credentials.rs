@@ -1,7 +1,7 @@
 //! Reads an API key from an HTTP request or a socket's `connection_init`, or a session from the
 //! cookie, and keeps only its hash.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use callboard::api_key::{self, TextKind};
@@ -49,13 +49,16 @@ pub enum Proof {
     Session(KeyHash),
 }
 
-/// The credentials of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The credentials of a request. In the data of every operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presented {
     /// No credentials.
     Nothing,
-    /// A text with the form of a key, or a cookie.
-    Proof(Proof),
+    /// A text with the form of a key.
+    Key(KeyHash),
+    /// Cookies with the name of a session's, at least one. Of several that are valid, the one of the
+    /// last sign-in counts.
+    Sessions(Arc<[KeyHash]>),
     /// A cookie and nothing else, in a request from a page of another address. It does not count.
     CrossSite,
     /// Credentials that cannot be a key: another scheme, several headers, or spaces within.
@@ -72,9 +75,9 @@ impl Presented {
         match (values.next(), values.next()) {
             (None, _) if !is_own_page && cookie::is_there(headers) => Self::CrossSite,
             (None, _) if !is_own_page => Self::Nothing,
-            (None, _) => match cookie::find(headers, is_https) {
-                None => Self::Nothing,
-                Some(text) => Self::Proof(Proof::Session(KeyHash::of_kind(TextKind::Session, text))),
+            (None, _) => match cookie::candidates(headers, is_https) {
+                none if none.is_empty() => Self::Nothing,
+                sessions => Self::Sessions(sessions),
             },
             (Some(value), None) => value.to_str().map_or(Self::Unreadable, Self::in_text),
             (Some(_), Some(_)) => Self::Unreadable,
@@ -104,7 +107,7 @@ impl Presented {
             None if text.eq_ignore_ascii_case("bearer") => return Self::Unreadable,
             None => text,
         };
-        if is_presentable(key) { Self::Proof(Proof::Key(KeyHash::of(key))) } else { Self::Unreadable }
+        if is_presentable(key) { Self::Key(KeyHash::of(key)) } else { Self::Unreadable }
     }
 
     /// Returns these credentials, or `other` if there are none.
@@ -112,7 +115,7 @@ impl Presented {
     pub fn or(self, other: Self) -> Self {
         match self {
             Self::Nothing => other,
-            Self::Proof(_) | Self::CrossSite | Self::Unreadable => self,
+            Self::Key(_) | Self::Sessions(_) | Self::CrossSite | Self::Unreadable => self,
         }
     }
 }
@@ -135,7 +138,7 @@ mod tests {
     }
 
     fn key(text: &str) -> Presented {
-        Presented::Proof(Proof::Key(KeyHash::of(text)))
+        Presented::Key(KeyHash::of(text))
     }
 
     #[test]
@@ -175,7 +178,7 @@ mod tests {
     fn a_cookie_counts_in_a_request_of_an_own_page_and_after_the_header() {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, "a=b; callboard=cbs_x; c=d".parse().unwrap());
-        let session = Presented::Proof(Proof::Session(KeyHash::of_kind(TextKind::Session, "cbs_x")));
+        let session = Presented::Sessions([KeyHash::of_kind(TextKind::Session, "cbs_x")].into());
         assert_eq!(Presented::in_headers(&headers, &client(false, true)), session);
         for is_https in [false, true] {
             assert_eq!(Presented::in_headers(&headers, &client(is_https, false)), Presented::CrossSite);

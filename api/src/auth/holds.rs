@@ -72,6 +72,11 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// What is held.
+    pub const fn proof(&self) -> Proof {
+        self.proof
+    }
+
     /// Cancelled when the key is revoked or expires, or the session ends.
     pub const fn ended(&self) -> &CancellationToken {
         &self.ended

@@ -55,8 +55,8 @@ impl SessionMutation {
             return Ok(SessionPayload::refused("", &**why));
         }
         let presented = Presented::in_text(input.key.expose_secret());
-        match ctx.data::<Arc<Authenticator>>()?.admit(presented, &client).await {
-            Ok(Access::SignedIn(caller)) => open(ctx, &caller, client).await,
+        match ctx.data::<Arc<Authenticator>>()?.admit(&presented, &client).await {
+            Ok(Access::SignedIn(caller, _)) => open(ctx, &caller, client).await,
             Ok(Access::Anonymous | Access::Uncounted(_)) => {
                 Ok(SessionPayload::refused("key", "must be an API key"))
             }
@@ -64,7 +64,10 @@ impl SessionMutation {
                 "key",
                 match presented {
                     Presented::Unreadable => "must be an API key".to_owned(),
-                    Presented::Proof(_) | Presented::Nothing | Presented::CrossSite => error.message,
+                    Presented::Key(_)
+                    | Presented::Sessions(_)
+                    | Presented::Nothing
+                    | Presented::CrossSite => error.message,
                 },
             )),
             Err(error) => Err(error.into()),
@@ -72,16 +75,22 @@ impl SessionMutation {
     }
 
     /// Ends the session of this request and removes its cookie. Its sockets and event streams end
-    /// within a second. Changes nothing for a key or without a session.
+    /// within a second. Where the browser has sent several sessions, all end, so that nobody is
+    /// signed in afterwards. Changes nothing for a key or without a session.
     async fn session_delete(&self, ctx: &Context<'_>) -> Result<SessionPayload> {
         let caller = Caller::of(ctx);
-        if let Some(Caller { credential: Credential::Session(id, _), .. }) = caller {
-            let (_, user_errors) = settle(ctx, acting(ctx)?.keys().session_delete(*id).await)?;
+        let own = caller.and_then(Caller::session);
+        remove_cookies(ctx);
+        if own.is_some() {
+            let all = ctx.data::<Arc<Authenticator>>()?.sessions(ctx.data::<Presented>()?).await?;
+            let mut user_errors = Vec::new();
+            for id in own.into_iter().chain(all.into_iter().filter(|id| Some(*id) != own)) {
+                let (_, refused) = settle(ctx, acting(ctx)?.keys().session_delete(id).await)?;
+                user_errors.extend(refused);
+            }
             announce_end(ctx)?;
-            remove_cookies(ctx);
             return Ok(SessionPayload { viewer: None, user_errors });
         }
-        remove_cookies(ctx);
         Ok(SessionPayload { viewer: caller.map(Viewer::from), user_errors: Vec::new() })
     }
 }

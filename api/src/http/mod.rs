@@ -60,7 +60,7 @@ async fn operate<E: Executor>(
     let client = Client::of_request(headers, address, media.transport(), cookie_refusal);
     let presented = Presented::in_headers(headers, &client);
     let connection = Connection::of(request.extensions());
-    let mut reader = Reader { media, held: Holding::nothing(), id };
+    let mut reader = Reader { media, held: Holding::default(), id };
     // Who shows nothing is counted before the body is read, and the others when they are known.
     let is_known_later = presented != Presented::Nothing;
     if !is_known_later && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
@@ -70,7 +70,7 @@ async fn operate<E: Executor>(
         Ok(envelope) => envelope.into_request(),
         Err(refused) => return refused.into_response(engine, id),
     };
-    let admitted = engine.admit(presented, &client).await;
+    let admitted = engine.admit(&presented, &client).await;
     let access = admitted.as_ref().unwrap_or(&Access::Anonymous);
     if let Err(refused) = endpoint.count_connection(&connection, access) {
         return shares::refusal(&refused);
@@ -82,7 +82,7 @@ async fn operate<E: Executor>(
         Ok(access) => access,
         Err(error) => return reader.respond(endpoint, Err(engine.refuse(&error, id))).await,
     };
-    let prepared = match engine.prepare(incoming, &access, client, id) {
+    let prepared = match engine.prepare(incoming.data(presented), &access, client, id) {
         Ok(prepared) => prepared,
         Err(response) => return reader.respond(endpoint, Err(*response)).await,
     };
@@ -98,7 +98,7 @@ async fn operate<E: Executor>(
     if media == Media::EventStream {
         match endpoint.count_stream(&access, address) {
             Ok(share) => {
-                reader.held = Holding { hold: engine.hold(presented, &access), presented, _share: share };
+                reader.held = Holding { hold: engine.hold(&access), _share: share };
             }
             Err(refused) => return shares::refusal(&refused),
         }
@@ -107,20 +107,12 @@ async fn operate<E: Executor>(
 }
 
 /// What an event stream has for as long as it is open.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Holding {
     /// The key or the session of its client.
     hold: Option<Hold>,
-    /// What its client has shown.
-    presented: Presented,
     /// Its place in the share of its holder.
     _share: Option<Held>,
-}
-
-impl Holding {
-    const fn nothing() -> Self {
-        Self { hold: None, presented: Presented::Nothing, _share: None }
-    }
 }
 
 /// The client of a request: its media type, and what its stream holds.

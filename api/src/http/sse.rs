@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Holding;
 use crate::{
+    auth::Hold,
     endpoint::Endpoint,
     operation::{Prepared, RequestId, Written},
 };
@@ -50,12 +51,10 @@ pub(super) fn stream<E: Executor>(
         Err(refused) => stream::once(future::ready(refused.into())).right_stream(),
     };
     let mut being_sent = None;
-    let (engine, presented, id) = (endpoint.engine.clone(), held.presented, id.clone());
+    let (engine, proof, id) = (endpoint.engine.clone(), held.hold.as_ref().map(Hold::proof), id.clone());
     let last = async move {
-        if !ended.is_cancelled() {
-            return stream::iter(Vec::new());
-        }
-        let why = engine.why_ended(presented).await;
+        let Some(proof) = proof.filter(|_| ended.is_cancelled()) else { return stream::iter(Vec::new()) };
+        let why = engine.why_ended(proof).await;
         stream::iter(vec![next(&engine.refuse(&why, &id)), complete()])
     };
     let events = results

@@ -371,16 +371,8 @@ mod tests {
     }
 
     fn signed_in_access() -> Access {
-        use crate::auth::{Caller, Credential, Role};
-        Access::SignedIn(
-            Caller {
-                name: "t".into(),
-                role: Role::Admin,
-                credential: Credential::ConfiguredKey,
-                expires_at: None,
-            }
-            .into(),
-        )
+        use crate::auth::{Caller, KeyHash, Proof};
+        Access::SignedIn(Caller::configured().into(), Proof::Key(KeyHash::of("t")))
     }
 
     #[test]

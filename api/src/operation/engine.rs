@@ -26,7 +26,7 @@ use super::{
 use crate::{
     allowance::{Allowance, Allowances},
     audit::AuditLog,
-    auth::{Access, Authenticator, Client, Hold, Presented},
+    auth::{Access, Authenticator, Client, Hold, Presented, Proof},
     error::{ApiError, Code},
     repeat::Repeat,
     shares::Holder,
@@ -97,19 +97,19 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Authenticates credentials.
-    pub async fn admit(&self, presented: Presented, client: &Client) -> Result<Access, ApiError> {
+    pub async fn admit(&self, presented: &Presented, client: &Client) -> Result<Access, ApiError> {
         self.authenticator.admit(presented, client).await
     }
 
     /// Says why what was held has ended.
-    pub async fn why_ended(&self, presented: Presented) -> ApiError {
-        self.authenticator.why_ended(presented).await
+    pub async fn why_ended(&self, proof: Proof) -> ApiError {
+        self.authenticator.why_ended(proof).await
     }
 
     /// Holds the key or the session of a socket or a stream, which outlives its check. `None` if
     /// there is none.
-    pub fn hold(&self, presented: Presented, access: &Access) -> Option<Hold> {
-        self.authenticator.hold(presented, access)
+    pub fn hold(&self, access: &Access) -> Option<Hold> {
+        self.authenticator.hold(access)
     }
 
     /// Checks an operation. Returns it ready to run, or the response that says why it is refused.

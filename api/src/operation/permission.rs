@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::{Caller, Credential},
+        auth::{Caller, Credential, KeyHash, Proof},
         operation::variables,
     };
 
@@ -208,7 +208,8 @@ mod tests {
         variables::add_defaults(&mut variables, &operation.node);
         let caller =
             |role| Caller { name: "t".into(), role, credential: Credential::ConfiguredKey, expires_at: None };
-        let access = role.map_or(Access::Anonymous, |role| Access::SignedIn(caller(role).into()));
+        let proof = Proof::Key(KeyHash::of("t"));
+        let access = role.map_or(Access::Anonymous, |role| Access::SignedIn(caller(role).into(), proof));
         let Refused { error, field, .. } =
             check(&operation.node, &document.fragments, &variables, &access, false).err()?;
         assert_eq!(field.is_none(), Code::of(&error) == Some(Code::BadRequest), "{text}");

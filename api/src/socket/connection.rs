@@ -12,7 +12,6 @@ use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Close, FRAMING_BYTES, PROTOCOL, QUEUE_FRAMES_MAX, RECEIVED_BYTES_MAX,
@@ -149,7 +148,12 @@ impl<E: Executor> Session<E> {
         let mut ticks = tokio::time::interval_at(Instant::now() + limits.ping_every, limits.ping_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let ended = self.hold.as_ref().map_or_else(CancellationToken::new, |hold| hold.ended().clone());
+            let held = self.hold.as_ref().map(|hold| (hold.ended().clone(), hold.proof()));
+            let ended = async {
+                let Some((ended, proof)) = held else { return std::future::pending().await };
+                ended.cancelled().await;
+                proof
+            };
             let done = tokio::select! {
                 message = stream.next() => self.receive(message).await,
                 _ = ticks.tick() => self.tick(limits.idle),
@@ -164,8 +168,8 @@ impl<E: Executor> Session<E> {
                         self.sign_in_late().await
                     }
                 }
-                () = ended.cancelled() => {
-                    let why = self.engine().why_ended(self.presented).await;
+                proof = ended => {
+                    let why = self.engine().why_ended(proof).await;
                     ControlFlow::Break(Close::of_check(why))
                 }
                 () = shutdown.cancelled() => ControlFlow::Break(Close::GoingAway),
@@ -179,7 +183,7 @@ impl<E: Executor> Session<E> {
     /// Closes a socket that has not signed in, unless its key could not be checked before and
     /// passes now.
     async fn sign_in_late(&mut self) -> ControlFlow<Close> {
-        if !matches!(self.presented, Presented::Proof(_)) {
+        if !matches!(self.presented, Presented::Key(_) | Presented::Sessions(_)) {
             return ControlFlow::Break(Close::Anonymous);
         }
         match self.admit().await {
@@ -222,7 +226,7 @@ impl<E: Executor> Session<E> {
         match incoming {
             Incoming::Init(_) if self.is_initialised => ControlFlow::Break(Close::SecondInit),
             Incoming::Init(payload) => {
-                self.presented = Presented::in_payload(&payload).or(self.presented);
+                self.presented = Presented::in_payload(&payload).or(self.presented.clone());
                 match self.admit().await {
                     Ok(access) => self.sign_in(&access)?,
                     Err(error) if matches!(error.code, Code::Unauthenticated | Code::RateLimited) => {
@@ -299,7 +303,8 @@ impl<E: Executor> Session<E> {
             let counted = self.endpoint.count(access, self.origin.client.address);
             counted.map_err(|error| Box::new(self.engine().refuse(&error, id)))?;
         }
-        self.engine().prepare(envelope.into_request(), access, self.origin.client.clone(), id)
+        let request = envelope.into_request().data(self.presented.clone());
+        self.engine().prepare(request, access, self.origin.client.clone(), id)
     }
 
     /// Refuses an operation that could not be read. The socket and its other operations go on.
@@ -315,9 +320,9 @@ impl<E: Executor> Session<E> {
     /// Checks the key, and holds it as long as the socket is open. A client that has signed in may
     /// send more.
     async fn admit(&mut self) -> Result<Access, ApiError> {
-        let access = self.engine().admit(self.presented, &self.origin.client).await?;
+        let access = self.engine().admit(&self.presented, &self.origin.client).await?;
         if self.hold.is_none() {
-            self.hold = self.engine().hold(self.presented, &access);
+            self.hold = self.engine().hold(&access);
         }
         if access.caller().is_some() {
             self.origin.connection.inbox().bind(RECEIVED_BYTES_MAX + FRAMING_BYTES);

@@ -36,6 +36,7 @@ mod private;
 mod queues;
 mod reconnects;
 mod roles;
+mod shadowed_cookies;
 mod sign_in;
 mod sign_in_audit;
 mod sign_in_pages;
