@@ -15,7 +15,8 @@ export async function status(page, text) {
 }
 
 export async function openTab(page, name) {
-  await page.getByRole('tab', { name, exact: true }).click();
+  // The tab itself is named after its buttons, and the open one has another to close it.
+  await page.getByRole('tablist').getByRole('button', { name, exact: true }).click();
   await page.locator(QUERY).getByText(new RegExp(`(query|mutation|subscription)\\s${name}\\b`)).waitFor();
 }
 
@@ -33,10 +34,19 @@ export async function shownResult(page) {
   return (await page.locator(ANSWER).innerText()).replace(/\u00a0/g, ' ').trim();
 }
 
-/** Replaces the variables or headers editor's text by pasting. Typing would close brackets. */
+/** Replaces the variables or headers editor's text. */
 export async function setText(page, tool, text) {
   await page.locator('.graphiql-editor-tools').getByRole('button', { name: tool }).click();
-  const editor = page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .monaco-editor').first();
+  await paste(page, page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .monaco-editor').first(), text);
+}
+
+/** Replaces the operation. */
+export async function setQuery(page, text) {
+  await paste(page, page.locator('.graphiql-query-editor .monaco-editor').first(), text);
+}
+
+/** Replaces an editor's text by pasting. Typing would close brackets. */
+async function paste(page, editor, text) {
   await editor.locator('.view-lines').click();
   await page.keyboard.press('ControlOrMeta+A');
   await page.evaluate((pasted) => {
