@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { launch, openPage } from './browser.mjs';
 import { KEY, startFixture, VIEWER_KEY } from './fixture/server.mjs';
-import { answerOf, isReady, messages, openTab, run, setText, shownResult, status } from './graphiql.mjs';
+import { answerOf, isReady, messages, openTab, run, setQuery, setText, shownResult, status } from './graphiql.mjs';
 
 const options = { timeout: 300_000 };
 let browser;
@@ -157,6 +157,39 @@ test('a session that has ended is shown as such, with the reason and without a s
   await run(page);
   await status(page, 'Signed out');
   await page.getByRole('alert').getByText('was revoked').waitFor();
+});
+
+for (const [what, shown, ended] of [
+  ['a viewer that is nobody', '{ viewer { name } }', 'Your session has ended. Sign in again.'],
+  ['a viewer under another name', 'query Me { ...Mine } fragment Mine on Query { me: viewer { name } }', 'Your session has ended. Sign in again.'],
+  ['a refusal', '{ jobs { nodes { id } } }', 'was revoked'],
+]) {
+  test(`the header says that the session has ended after ${what}`, options, async () => {
+    await goTo(`/playground#key=${KEY}`);
+    await status(page, 'Signed in: fixture · ADMIN');
+    await setQuery(page, shown);
+    await run(page);
+    await answerOf(page, 'data');
+    await status(page, 'Signed in: fixture · ADMIN');
+    fixture.endSessions('');
+    await run(page);
+    await status(page, 'Signed out');
+    await page.getByRole('alert').getByText(ended).waitFor();
+  });
+}
+
+test('what a tab looks up says so too, and another key in the headers does not', options, async () => {
+  await goTo(`/playground#key=${KEY}`);
+  await status(page, 'Signed in: fixture · ADMIN');
+  await openTab(page, 'WatchJob');
+  fixture.endSessions('');
+  await setText(page, 'Headers', JSON.stringify({ Authorization: 'Bearer cb_other' }));
+  await run(page);
+  await answerOf(page, 'unknown');
+  await status(page, 'Signed in: fixture · ADMIN');
+  await setText(page, 'Headers', '{}');
+  await run(page);
+  await status(page, 'Signed out');
 });
 
 test('a VIEWER is told which tabs the role may not run', options, async () => {

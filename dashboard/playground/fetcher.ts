@@ -3,6 +3,7 @@ import type { Fetcher } from '@graphiql/toolkit';
 import { getOperationAST, parse, type OperationDefinitionNode } from 'graphql';
 import { post, type Answer, type Request } from './http';
 import { headersOf } from './key';
+import { refusalIn, type Refusal } from './permissions';
 import { withIds } from './placeholders';
 import { openStream, type StreamEvents } from './stream';
 
@@ -25,18 +26,19 @@ function plain(error: unknown): unknown {
   return error instanceof Error ? { message: error.message } : error;
 }
 
-/** The message that says that the caller is not signed in, if a result has one. */
-function refusalIn(errors: unknown): string | null {
-  const list = Array.isArray(errors) ? (errors as NonNullable<Answer['errors']>) : [];
-  return list.find(({ extensions }) => extensions?.code === 'UNAUTHENTICATED')?.message ?? null;
-}
-
-/** `onRefused` is told when an operation is refused that the session should have signed in. */
-export function createFetcher(events: StreamEvents, onRefused: (reason: string) => void): Fetcher {
+/** `onRefused` is told when an answer says that nobody is signed in, and why if it says so. */
+export function createFetcher(events: StreamEvents, onRefused: (reason?: string) => void): Fetcher {
   return (given, options) => {
     const headers = (options?.headers ?? {}) as Record<string, unknown>;
-    const note = (reason: string | null) => {
-      if (reason !== null && headersOf(headers).authorization === undefined) onRefused(reason);
+    // An `Authorization` of the headers editor is another caller than the session.
+    const isOfSession = headersOf(headers).authorization === undefined;
+    const note = (refusal: Refusal | null) => {
+      if (refusal && isOfSession) onRefused(refusal.reason);
+    };
+    const send = async (request: Request): Promise<Answer> => {
+      const answer = await post(request, headers);
+      note(refusalIn(request, answer));
+      return answer;
     };
     const operation = operationOf(given);
     const request = operation ? { ...given, operationName: operation.name?.value } : given;
@@ -44,36 +46,34 @@ export function createFetcher(events: StreamEvents, onRefused: (reason: string) 
       // What a subscription ended with says nothing about another operation. GraphiQL reads the
       // schema by itself.
       if (operation?.name?.value !== 'IntrospectionQuery') events.clear();
-      const sent = withIds(request, headers).then((filled) => post(filled, headers));
-      return sent.then(
-        (answer) => {
-          note(refusalIn(answer.errors));
-          return answer;
-        },
-        (error: unknown) => Promise.reject(plain(error)),
-      ) as ReturnType<Fetcher>;
+      const sent = withIds(request, send).then(send);
+      return sent.catch((error: unknown) => Promise.reject(plain(error))) as ReturnType<Fetcher>;
     }
     return {
       subscribe(observer: any) {
         let stream: { unsubscribe(): void } | null = null;
         let isStopped = false;
         const told = {
-          next: (result: any) => observer.next(result),
+          next(result: any) {
+            note(refusalIn(request, result));
+            observer.next(result);
+          },
           complete: () => observer.complete(),
           error(error: unknown) {
-            note(refusalIn(error));
+            if (Array.isArray(error)) note(refusalIn(request, { errors: error }));
             observer.error(plain(error));
           },
+          note: (reason: string) => note({ reason }),
         };
         const open = (filled: Request) => {
-          if (!isStopped) stream = openStream(filled, operation, headers, { ...told, note }, events);
+          if (!isStopped) stream = openStream(filled, operation, headers, told, events);
         };
         const fail = (error: unknown) => {
           if (isStopped) return;
           events.state('failed', error instanceof Error ? error.message : undefined);
           observer.error(plain(error));
         };
-        withIds(request, headers).then(open, fail);
+        withIds(request, send).then(open, fail);
         return {
           unsubscribe() {
             isStopped = true;

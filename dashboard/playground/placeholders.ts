@@ -1,6 +1,6 @@
 // The default tabs name no job and, without the demo, no command, because none may exist yet. What
 // stands in their place is looked up when the operation runs, so that every tab runs as it is.
-import { post, type Request } from './http';
+import type { Answer, Request } from './http';
 
 export const NEWEST_JOB = 'job_… is the newest job, or paste an id';
 export const FIRST_COMMAND = 'command_… is the first command, or paste an id';
@@ -18,13 +18,13 @@ function replaced(value: unknown, ids: Map<string, string>): unknown {
 }
 
 /** Returns the request with ids in place of its placeholders. Fails if there is no such object. */
-export async function withIds(request: Request, headers: Record<string, unknown>): Promise<Request> {
+export async function withIds(request: Request, send: (request: Request) => Promise<Answer>): Promise<Request> {
   const text = JSON.stringify(request.variables ?? {});
   const ids = new Map<string, string>();
   for (const { placeholder, list, none } of LOOKUPS) {
     if (!text.includes(placeholder)) continue;
     const query = `query Newest { ${list}(first: 1) { nodes { id } } }`;
-    const { data, errors } = await post({ query, operationName: 'Newest' }, headers);
+    const { data, errors } = await send({ query, operationName: 'Newest' });
     const id = data?.[list]?.nodes[0]?.id;
     if (!id) throw new Error(errors?.[0]?.message ?? none);
     ids.set(placeholder, id);
