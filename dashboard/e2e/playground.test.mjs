@@ -192,6 +192,23 @@ test('what a tab looks up says so too, and another key in the headers does not',
   await status(page, 'Signed out');
 });
 
+test('the Enqueue tab never chooses a command of somebody else', options, async () => {
+  fixture.store.commands = [];
+  fixture.store.addCommand({ name: 'delete-everything' });
+  await goTo(`/playground#key=${KEY}`);
+  await status(page, 'Signed in: fixture · ADMIN');
+  await openTab(page, 'Enqueue');
+  await run(page);
+  await answerOf(page, 'There is no command named demo-program here');
+  await answerOf(page, 'Run the Commands tab');
+  assert.equal(fixture.store.jobs.size, 0);
+  // The demo's command may come later than the page.
+  const command = fixture.store.addCommand({ name: 'demo-program' });
+  await run(page);
+  await answerOf(page, 'QUEUED');
+  assert.deepEqual([...fixture.store.jobs.values()].map((job) => job.command.id), [command.id]);
+});
+
 test('a VIEWER is told which tabs the role may not run', options, async () => {
   await goTo(`/playground#key=${VIEWER_KEY}`);
   const note = page.getByRole('note');

@@ -1,34 +1,50 @@
 // The default tabs name no job and, without the demo, no command, because none may exist yet. What
-// stands in their place is looked up when the operation runs, so that every tab runs as it is.
+// stands in their place is looked up when the operation runs: the newest job, which is only watched,
+// and the demo's command. No other command is chosen for anybody: it may need inputs, or do harm.
 import type { Answer, Request } from './http';
 
+export const DEMO_COMMAND = 'demo-program';
 export const NEWEST_JOB = 'job_… is the newest job, or paste an id';
-export const FIRST_COMMAND = 'command_… is the first command, or paste an id';
+export const OWN_COMMAND = `command_… is ${DEMO_COMMAND}, or paste the id of another`;
 
 const LOOKUPS = [
-  { placeholder: NEWEST_JOB, list: 'jobs', none: 'There is no job yet. Run the Enqueue tab first.' },
-  { placeholder: FIRST_COMMAND, list: 'commands', none: 'There is no command yet. Create one with commandCreate.' },
+  {
+    // Tabs of earlier versions, which browsers keep, have other texts behind it.
+    placeholder: /^job_…/,
+    query: 'query Newest { jobs(first: 1) { nodes { id } } }',
+    idIn: (data: Answer['data']) => data?.jobs?.nodes[0]?.id,
+    none: 'There is no job yet. Run the Enqueue tab first.',
+  },
+  {
+    placeholder: /^command_…/,
+    query: `query Demo { command(name: "${DEMO_COMMAND}") { id } }`,
+    idIn: (data: Answer['data']) => data?.command?.id,
+    none:
+      `There is no command named ${DEMO_COMMAND} here. Run the Commands tab, choose a command, and paste its id in ` +
+      'place of commandId, with an `input` if its inputSchema asks for one.',
+  },
 ] as const;
 
-function replaced(value: unknown, ids: Map<string, string>): unknown {
-  if (typeof value === 'string') return ids.get(value) ?? value;
-  if (Array.isArray(value)) return value.map((item) => replaced(item, ids));
+type Replace = (text: string) => string;
+
+function replaced(value: unknown, replace: Replace): unknown {
+  if (typeof value === 'string') return replace(value);
+  if (Array.isArray(value)) return value.map((item) => replaced(item, replace));
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, replaced(inner, ids)]));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, replaced(inner, replace)]));
 }
 
 /** Returns the request with ids in place of its placeholders. Fails if there is no such object. */
 export async function withIds(request: Request, send: (request: Request) => Promise<Answer>): Promise<Request> {
-  const text = JSON.stringify(request.variables ?? {});
-  const ids = new Map<string, string>();
-  for (const { placeholder, list, none } of LOOKUPS) {
-    if (!text.includes(placeholder)) continue;
-    const query = `query Newest { ${list}(first: 1) { nodes { id } } }`;
-    const { data, errors } = await send({ query, operationName: 'Newest' });
-    const id = data?.[list]?.nodes[0]?.id;
+  let variables = request.variables;
+  for (const { placeholder, query, idIn, none } of LOOKUPS) {
+    let isThere = false;
+    replaced(variables, (text) => ((isThere ||= placeholder.test(text)), text));
+    if (!isThere) continue;
+    const { data, errors } = await send({ query });
+    const id = idIn(data);
     if (!id) throw new Error(errors?.[0]?.message ?? none);
-    ids.set(placeholder, id);
+    variables = replaced(variables, (text) => (placeholder.test(text) ? id : text)) as Record<string, unknown>;
   }
-  if (ids.size === 0) return request;
-  return { ...request, variables: replaced(request.variables, ids) as Record<string, unknown> };
+  return variables === request.variables ? request : { ...request, variables };
 }

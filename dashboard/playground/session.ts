@@ -1,5 +1,6 @@
 // The session that the server sees, and how it begins and ends.
 import { post, type Answer } from './http';
+import { DEMO_COMMAND } from './placeholders';
 
 export type Session =
   | { state: 'checking' }
@@ -58,7 +59,7 @@ export async function signOut(): Promise<void> {
 
 /** Returns the demo command's id for the default tabs, or null without a demo or a session. */
 export async function demoCommandId(): Promise<string | null> {
-  const query = 'query DemoCommand { command(name: "demo-program") { id } }';
+  const query = `query DemoCommand { command(name: "${DEMO_COMMAND}") { id } }`;
   try {
     const { data } = await post({ query, operationName: 'DemoCommand' }, {}, AbortSignal.timeout(3000));
     return data?.command?.id ?? null;

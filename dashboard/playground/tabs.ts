@@ -1,5 +1,5 @@
 // The tabs that a newcomer finds. GraphiQL uses them only when the browser has none of its own.
-import { FIRST_COMMAND, NEWEST_JOB } from './placeholders';
+import { NEWEST_JOB, OWN_COMMAND } from './placeholders';
 
 const COMMANDS = `# Callboard, from the first command to a live log.
 # Ctrl+Enter runs, Ctrl+Space completes.
@@ -101,7 +101,7 @@ const pretty = (value: unknown) => JSON.stringify(value, null, 2);
 const JOB = pretty({ jobId: NEWEST_JOB });
 
 export function defaultTabs(commandId: string | null) {
-  const input = { commandId: commandId ?? FIRST_COMMAND, labels: ['playground'] };
+  const input = { commandId: commandId ?? OWN_COMMAND, labels: ['playground'] };
   return [
     { query: COMMANDS },
     { query: ENQUEUE, variables: pretty({ input }) },
