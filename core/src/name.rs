@@ -1,11 +1,15 @@
 //! Rules for names, labels and queue names. Pure.
 
+mod alike;
+
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{ExtendedPictographic, JoiningType},
 };
 use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_normalization::{UnicodeNormalization as _, char::canonical_combining_class};
+
+pub use alike::are_alike;
 
 use crate::refusal::Refusal;
 

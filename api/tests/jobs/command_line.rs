@@ -34,12 +34,16 @@ async fn keys_are_made_listed_and_revoked_with_nothing_but_the_database() {
     let (is_fine, _, told) = keys(&["create", "--role", "admin", "first key"]).await;
     let taken = "the name `first key` is taken by a key that is not revoked. Revoke that key, or take";
     assert!(!is_fine && told.contains(taken), "{told}");
+    let (is_fine, _, told) = keys(&["create", "--role", "admin", "First  KEY"]).await;
+    let alike = "the name `First  KEY` is, but for case, blanks or the style of its characters, that of the key `first key`";
+    assert!(!is_fine && told.contains(alike), "{told}");
     let expiry = ["create", "--role", "viewer", "old", "--expires-at", "2020-01-01T00:00:00Z"];
     let (is_fine, _, told) = keys(Box::leak(Box::new(expiry))).await;
     assert!(!is_fine && told.contains("--expires-at must be in the future"), "{told}");
-    for role in ["viewer", "VIEWER", "Operator"] {
+    for (number, role) in ["viewer", "VIEWER", "Operator"].into_iter().enumerate() {
+        let name = format!("key {number}").leak();
         let (is_fine, _, told) =
-            keys(Box::leak(Box::new(["create", "--role", role, role, "--expires-at", "90d"]))).await;
+            keys(Box::leak(Box::new(["create", "--role", role, name, "--expires-at", "90d"]))).await;
         assert!(is_fine && told.contains("works until 20"), "{told}");
     }
     let (_, listed, _) = keys(&["list"]).await;

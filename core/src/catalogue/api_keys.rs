@@ -13,7 +13,7 @@ use crate::{
     audit::{Actor, Change, Entry, Object, RESERVED},
     clock::{IdSource, Time},
     ids::ApiKeyId,
-    name::check_name,
+    name::{are_alike, check_name},
     refusal::RefusalCode,
     steps::StepError,
     store::{
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Maximum number of keys that are not revoked.
-pub const KEYS_MAX: i64 = 1000;
+pub const KEYS_MAX: usize = 1000;
 /// How often the last use of a key or session is written at most, in seconds.
 pub(super) const TOUCH_AFTER_SECS: f64 = 60.0;
 
@@ -58,7 +58,7 @@ impl Keys {
     pub async fn key_create(&self, input: KeyCreate) -> Result<(ApiKey, SecretString), StepError> {
         let mut checks = Checks::default();
         let name = checks.take(check_name("name", &input.name)).unwrap_or_default();
-        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&name)) {
+        if RESERVED.iter().any(|reserved| are_alike(reserved, &name)) {
             let message = "must be another name, because the audit uses this one for Callboard itself";
             checks.invalid(&["name"], message);
         }
@@ -68,8 +68,11 @@ impl Keys {
         {
             checks.invalid(&["expiresAt"], "must be in the future");
         }
-        let (count, _) = api_keys::count(&mut transaction).await?;
-        if count >= KEYS_MAX {
+        let names = api_keys::lock_names(&mut transaction).await?;
+        if let Some(known) = names.iter().find(|known| are_alike(known, &name)) {
+            checks.taken("name", &taken_by(known, &name));
+        }
+        if names.len() >= KEYS_MAX {
             let message = format!(
                 "At most {KEYS_MAX} keys may exist that are not revoked. Revoke those that are not needed."
             );
@@ -143,6 +146,17 @@ fn shown(key: &ApiKey) -> Value {
         "expiresAt": key.expires_at,
         "revokedAt": key.revoked_at,
     })
+}
+
+/// Says which key has a name. The audit names who acts by it, so it must be told from all others.
+fn taken_by(known: &str, name: &str) -> String {
+    if known == name {
+        return NAME_TAKEN.to_owned();
+    }
+    format!(
+        "is, but for case, blanks or the style of its characters, that of the key `{known}`, which is not revoked. \
+         Revoke that key, or take a name that cannot be mistaken for it"
+    )
 }
 
 fn taken(error: StoreError) -> StepError {

@@ -8,6 +8,7 @@ use callboard::{
     clock::{self, Time},
     ids::ApiKeyId,
     refusal::RefusalCode::{Invalid, NotFound, Taken, TooMany},
+    steps::StepError,
     store::{
         audit::{self, Filter, PageRequest},
         catalogue::{
@@ -77,7 +78,7 @@ async fn a_name_is_unique_among_keys_that_are_not_revoked_and_their_number_is_bo
     let past = KeyCreate { expires_at: Some(clock::now()), ..new("") };
     let result = catalogue.keys().key_create(past).await;
     assert_eq!(refusals(result), expected(&[(Invalid, "name"), (Invalid, "expiresAt")]));
-    for reserved in ["worker", "Worker", "callboard-api keys", "CALLBOARD_API_KEY"] {
+    for reserved in ["worker", "Worker", "callboard-api keys", "Callboard-API  keys", "CALLBOARD_API_KEY"] {
         let result = catalogue.keys().key_create(new(reserved)).await;
         assert_eq!(refusals(result), expected(&[(Invalid, "name")]), "{reserved}");
     }
@@ -89,6 +90,36 @@ async fn a_name_is_unique_among_keys_that_are_not_revoked_and_their_number_is_bo
     );
     catalogue.execute(Box::leak(fill.into_boxed_str()), &[id.uuid()]).await;
     assert_eq!(refusals(catalogue.keys().key_create(new("one more")).await), expected(&[(TooMany, "")]));
+}
+
+#[tokio::test]
+async fn no_two_keys_that_work_have_names_that_are_alike() {
+    let catalogue = catalogue().await;
+    let (id, _) = create(&catalogue, "Ada Lovelace").await;
+    for alike in [
+        "Ada Lovelace",
+        "ada lovelace",
+        "ADA LOVELACE",
+        "Ada  Lovelace",
+        "Ada\u{a0}lovelace",
+        "Ａda Lovelace",
+    ] {
+        let Err(StepError::Refused(refusals)) = catalogue.keys().key_create(new(alike)).await else {
+            panic!("{alike} was created")
+        };
+        let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
+        assert_eq!((refusal.code, refusal.path.join(".").as_str()), (Taken, "name"), "{alike}");
+        let names_it = refusal.message.contains("`Ada Lovelace`");
+        assert_eq!(names_it, alike != "Ada Lovelace", "{alike}: {}", refusal.message);
+    }
+    create(&catalogue, "Ada Byron").await;
+    catalogue.keys().key_revoke(id).await.unwrap();
+    // Of many at the same time, one is the first.
+    let names = ["ada lovelace", "Ada Lovelace", "ADA LOVELACE", "Ada  Lovelace"];
+    let keys = catalogue.keys();
+    let done =
+        futures::future::join_all(names.iter().cycle().take(16).map(|name| keys.key_create(new(name)))).await;
+    assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 1, "{done:?}");
 }
 
 const LIFE: SessionLife = SessionLife { idle: Duration::from_mins(10), whole: Duration::from_mins(10) };

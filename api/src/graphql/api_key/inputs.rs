@@ -9,7 +9,7 @@ use crate::{auth::Role, graphql::scalars::DateTime};
 #[derive(Debug, InputObject)]
 pub struct ApiKeyCreateInput {
     /// A description for people, 1 to 100 characters (a name, see docs/api.md). No two keys that
-    /// are not revoked may have the same.
+    /// are not revoked may have the same, or names that differ only in case or blanks.
     pub name: String,
     /// The role, which decides what the key may do.
     pub role: Role,

@@ -230,6 +230,17 @@ pub async fn revoke(connection: &mut Connection, id: ApiKeyId) -> Result<ApiKey,
     .try_into()
 }
 
+/// The names of the keys that are not revoked, at most a thousand. No other key is created until the
+/// transaction ends.
+#[tracing::instrument(name = "db.api_keys.lock_names", level = "debug", skip_all)]
+pub async fn lock_names(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('api_keys', 0))")
+        .execute(&mut *connection)
+        .await?;
+    let names = sqlx::query_scalar!("SELECT name FROM api_keys WHERE revoked_at IS NULL ORDER BY name");
+    Ok(names.fetch_all(connection).await?)
+}
+
 /// How many keys are not revoked, and whether one of them is a valid ADMIN key.
 #[tracing::instrument(name = "db.api_keys.count", level = "debug", skip_all)]
 pub async fn count(connection: &mut Connection) -> Result<(i64, bool), StoreError> {
