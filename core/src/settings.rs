@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     command::{AllowList, BadAllowList},
     secret::{BadKey, KeyId, Keyring},
+    url_passwords::passwords,
 };
 
 const MASTER_KEY: &str = "CALLBOARD_MASTER_KEY";
@@ -191,24 +192,22 @@ pub fn secret(
     Ok(Some(SecretString::from(text.trim())))
 }
 
-/// The password in a URL, as it is.
-fn password(url: &SecretString) -> Option<SecretString> {
-    let url = url::Url::parse(url.expose_secret()).ok()?;
-    let password = percent_encoding::percent_decode_str(url.password()?).decode_utf8_lossy();
-    Some(SecretString::from(password.as_ref()))
+/// A secret that is there. `DATABASE_URL=` is how a file of variables leaves one out.
+fn given(secret: Option<SecretString>) -> Option<SecretString> {
+    secret.filter(|text| !text.expose_secret().trim().is_empty())
 }
 
 impl DatabaseSettings {
     /// The URL of Postgres.
     pub fn url(&self) -> Result<SecretString, SettingsError> {
         let hint = "Write it as postgres://user:password@host:port/database";
-        secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref())?
+        given(secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref())?)
             .ok_or(SettingsError::Missing { name: "DATABASE_URL", hint })
     }
 
     /// What the log must not show. What is missing or malformed is reported when it is used.
     pub fn secrets(&self) -> Vec<SecretString> {
-        self.url().ok().and_then(|url| password(&url)).into_iter().collect()
+        self.url().map(|url| passwords(&url)).unwrap_or_default()
     }
 }
 
@@ -266,7 +265,7 @@ impl SharedSettings {
     /// The URL of Redis.
     pub fn redis_url(&self) -> Result<SecretString, SettingsError> {
         let hint = "Write it as redis://:password@host:port/0";
-        secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref())?
+        given(secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref())?)
             .ok_or(SettingsError::Missing { name: "REDIS_URL", hint })
     }
 
@@ -278,7 +277,7 @@ impl SharedSettings {
     /// What the log must not show: the passwords of Postgres and Redis, and the master keys. What
     /// is missing or malformed is reported when it is used.
     pub fn secrets(&self) -> Vec<SecretString> {
-        let redis = self.redis_url().ok().and_then(|url| password(&url));
+        let redis = self.redis_url().map(|url| passwords(&url)).unwrap_or_default();
         self.database.secrets().into_iter().chain(redis).chain(self.sealing.secrets()).collect()
     }
 

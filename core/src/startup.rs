@@ -57,7 +57,7 @@ pub async fn wait(store: &Store, redis: &Redis, limit: Duration) -> Result<(), N
 /// Waits until Postgres responds, for what does without Redis.
 pub async fn wait_for_postgres(store: &Store, limit: Duration) -> Result<(), NotThere> {
     let what = format!("Postgres at {} (DATABASE_URL)", store.address());
-    wait_for(what, limit, || async { store.reach().await.map_err(|error| describe(&error)) }).await
+    wait_for(what, limit, || async { store.reach().await.map_err(|error| error.to_string()) }).await
 }
 
 async fn wait_for<F, Fut>(what: String, limit: Duration, look: F) -> Result<(), NotThere>

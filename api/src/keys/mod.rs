@@ -8,6 +8,7 @@ mod rotate_master;
 
 use std::sync::Arc;
 
+use anyhow::{Context as _, bail};
 use callboard::{
     audit::{Actor, COMMAND_LINE},
     catalogue::Keys,
@@ -76,7 +77,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
 /// is left to `serve`.
 async fn open(database: &DatabaseSettings) -> anyhow::Result<Keys> {
     let store = reach(database).await?;
-    store.schema_is_current().await?;
+    check_schema(&store).await?;
     Ok(keys_of(store))
 }
 
@@ -84,10 +85,29 @@ async fn open(database: &DatabaseSettings) -> anyhow::Result<Keys> {
 async fn open_or_found(database: &DatabaseSettings) -> anyhow::Result<Keys> {
     let store = reach(database).await?;
     match store.schema_is_current().await {
-        Err(StoreError::Outdated { found: 0, .. }) => store.migrate().await?,
+        Err(StoreError::Outdated { found: 0, .. }) => store.migrate().await.with_context(|| {
+            format!(
+                "the database `{}` could not be given the schema. Its user needs the right to create tables (GRANT \
+                 CREATE ON SCHEMA public), and nobody else's migrations may be in it",
+                store.database()
+            )
+        })?,
         current => current?,
     }
     Ok(keys_of(store))
+}
+
+/// Fails unless the schema is of this version.
+async fn check_schema(store: &Store) -> anyhow::Result<()> {
+    match store.schema_is_current().await {
+        Err(StoreError::Outdated { found: 0, .. }) => bail!(
+            "the database `{}` at {} has no schema of Callboard. Correct the name of the database in DATABASE_URL, or \
+             make the schema with `callboard-api keys create` or by starting the API",
+            store.database(),
+            store.address()
+        ),
+        current => Ok(current?),
+    }
 }
 
 async fn reach(database: &DatabaseSettings) -> anyhow::Result<Store> {

@@ -21,6 +21,8 @@ use callboard::{
 };
 use clap::Args;
 
+use super::check_schema;
+
 /// Rows that are locked for a moment are left out of a pass. More passes than these mean that an
 /// API or a worker still seals with another key.
 const PASSES_MAX: usize = 5;
@@ -58,8 +60,12 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let store = Store::open(&arguments.database.url()?, 2, "callboard-api keys", Planning::ByValue)?;
     let patience = arguments.start.timeout();
-    callboard::startup::wait_for_postgres(&store, patience).await?;
-    store.schema_is_current().await?;
+    match store.reach().await {
+        // To wait would mend nothing.
+        Err(why) if !why.may_pass => return Err(why.into()),
+        Ok(()) | Err(_) => callboard::startup::wait_for_postgres(&store, patience).await?,
+    }
+    check_schema(&store).await?;
     check_keys(&store, &keyring).await?;
     let mut rotation = Rotation { store, keyring, patience, unreadable: Vec::new(), done: 0 };
     let ended = rotation.run().await;

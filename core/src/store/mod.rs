@@ -14,18 +14,20 @@ pub mod limits;
 pub mod maintenance;
 mod outage;
 pub mod queues;
+mod reach;
 mod values;
 pub mod workers;
 
-use std::{str::FromStr as _, time::Duration};
+use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use sqlx::{
     Connection as _, PgConnection,
-    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+    postgres::{PgPool, PgPoolOptions},
 };
 
 pub use error::StoreError;
+pub use reach::{BadUrl, Unreachable};
 use values::{array_literal, from_json, limits_of, optional_json, to_json};
 
 /// The migrations of this version, in order. They only go forward.
@@ -77,9 +79,9 @@ impl Store {
         connections_max: u32,
         name: &str,
         planning: Planning,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, BadUrl> {
         let timeout = |duration: Duration| duration.as_millis().to_string();
-        let options = PgConnectOptions::from_str(url.expose_secret())?.application_name(name).options([
+        let options = reach::options(url)?.application_name(name).options([
             ("statement_timeout", timeout(STATEMENT_TIMEOUT)),
             ("lock_timeout", timeout(LOCK_TIMEOUT)),
             ("idle_in_transaction_session_timeout", timeout(IDLE_TIMEOUT)),
@@ -121,15 +123,19 @@ impl Store {
     /// Connects once, outside of the pool. The pool would retry by itself and report a timeout of
     /// its own instead of the cause.
     #[tracing::instrument(name = "db.reach", level = "debug", skip_all)]
-    pub async fn reach(&self) -> Result<(), StoreError> {
-        let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
-        Ok(connection.close().await?)
+    pub async fn reach(&self) -> Result<(), Unreachable> {
+        reach::reach(&self.pool.connect_options()).await
     }
 
-    /// Host and port of Postgres.
+    /// Host and port of Postgres, or its socket.
     pub fn address(&self) -> String {
+        reach::address(&self.pool.connect_options())
+    }
+
+    /// The name of the database.
+    pub fn database(&self) -> String {
         let options = self.pool.connect_options();
-        format!("{}:{}", options.get_host(), options.get_port())
+        options.get_database().unwrap_or_else(|| options.get_username()).to_owned()
     }
 
     /// Checks that Postgres replies.
@@ -157,8 +163,11 @@ impl Store {
             .await?;
         let mut found = 0;
         if is_there {
-            let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
-            found = sqlx::query_scalar(newest).fetch_one(&mut *connection).await?;
+            // Another program that uses sqlx may have this table for migrations of its own.
+            let own: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+            let newest =
+                "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success AND version = ANY($1)";
+            found = sqlx::query_scalar(newest).bind(own).fetch_one(&mut *connection).await?;
         }
         if found < needed { Err(StoreError::Outdated { found, needed }) } else { Ok(()) }
     }
