@@ -4,32 +4,20 @@ use std::io::{Write as _, stdout};
 
 use callboard::{
     clock::{self, Time},
-    settings::{DatabaseSettings, LogSettings},
     store::catalogue::{
         api_keys::{self, ApiKey},
         name_pages::{NameCursor, NamePageRequest, PAGE_ROWS_MAX},
     },
 };
-use clap::Args;
 
-use super::open;
+use super::{DatabaseArguments, open};
 
 /// Spaces between two columns.
 const GAP: &str = "  ";
 
-/// Settings of `keys list`.
-#[derive(Debug, Args)]
-#[command(override_usage = "callboard-api keys list [OPTIONS]")]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    pub(crate) database: DatabaseSettings,
-    #[command(flatten)]
-    pub(crate) log: LogSettings,
-}
-
 /// Prints a line for each key: first those that work, by name, then those that have ended. The
 /// name comes last, because it may have blanks.
-pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: &DatabaseArguments) -> anyhow::Result<()> {
     let keys = open(&arguments.database).await?;
     let mut request = NamePageRequest::first(PAGE_ROWS_MAX);
     let mut all = Vec::new();

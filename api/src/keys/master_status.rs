@@ -2,26 +2,12 @@
 
 use std::io::{Write as _, stdout};
 
-use callboard::{
-    settings::{DatabaseSettings, LogSettings},
-    steps::maintain::reseal::{by_key, count_sealed},
-};
-use clap::Args;
+use callboard::steps::maintain::reseal::{by_key, count_sealed};
 
-use super::open;
-
-/// Settings of `keys master-status`.
-#[derive(Debug, Args)]
-#[command(override_usage = "callboard-api keys master-status [OPTIONS]")]
-pub(crate) struct Arguments {
-    #[command(flatten)]
-    pub(crate) database: DatabaseSettings,
-    #[command(flatten)]
-    pub(crate) log: LogSettings,
-}
+use super::{DatabaseArguments, open};
 
 /// Prints a line for each key that has sealed something.
-pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(super) async fn run(arguments: &DatabaseArguments) -> anyhow::Result<()> {
     let keys = open(&arguments.database).await?;
     let counts = by_key(&count_sealed(&keys.store).await?);
     keys.store.close().await;

@@ -17,7 +17,7 @@ use callboard::{
     steps::StepError,
     store::{Planning, Store, StoreError},
 };
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use secrecy::SecretString;
 
 /// A verb of `callboard-api keys`.
@@ -26,14 +26,23 @@ pub(crate) enum Command {
     /// Create an API key and print it. Needs only DATABASE_URL, also before the first start
     Create(Box<create::Arguments>),
     /// List the API keys. Needs only DATABASE_URL
-    List(Box<list::Arguments>),
+    List(Box<DatabaseArguments>),
     /// Revoke an API key, which ends within a second wherever it is used. Needs only DATABASE_URL
     Revoke(Box<revoke::Arguments>),
     /// Seal every stored secret again with the first key of CALLBOARD_MASTER_KEY, while the API and
     /// workers run. A rotation that was interrupted is continued by running it again
     RotateMaster(Box<rotate_master::Arguments>),
     /// Show how many stored secrets each master key has sealed. Needs only DATABASE_URL
-    MasterStatus(Box<master_status::Arguments>),
+    MasterStatus(Box<DatabaseArguments>),
+}
+
+/// Settings of a verb that needs nothing but the database.
+#[derive(Debug, Args)]
+pub(crate) struct DatabaseArguments {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    log: LogSettings,
 }
 
 impl Command {
@@ -41,10 +50,9 @@ impl Command {
     pub(crate) fn log(&self) -> &LogSettings {
         match self {
             Self::Create(arguments) => &arguments.log,
-            Self::List(arguments) => &arguments.log,
             Self::Revoke(arguments) => &arguments.log,
             Self::RotateMaster(arguments) => &arguments.log,
-            Self::MasterStatus(arguments) => &arguments.log,
+            Self::List(arguments) | Self::MasterStatus(arguments) => &arguments.log,
         }
     }
 
@@ -52,12 +60,11 @@ impl Command {
     pub(crate) fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::Create(arguments) => arguments.database.secrets(),
-            Self::List(arguments) => arguments.database.secrets(),
             Self::Revoke(arguments) => arguments.database.secrets(),
             Self::RotateMaster(arguments) => {
                 arguments.database.secrets().into_iter().chain(arguments.sealing.secrets()).collect()
             }
-            Self::MasterStatus(arguments) => arguments.database.secrets(),
+            Self::List(arguments) | Self::MasterStatus(arguments) => arguments.database.secrets(),
         }
     }
 }
