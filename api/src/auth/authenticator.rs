@@ -119,7 +119,7 @@ impl Authenticator {
                 let why = client.cookie_refusal.clone().unwrap_or_else(|| OTHER_PAGE.into());
                 let noted = refused(OTHER_PAGE);
                 let _noted = self.sign_ins.failed(client, "cross_site", None, noted);
-                Ok(Access::Uncounted(why))
+                Ok(Access::CookieIgnored(why))
             }
             Presented::Unreadable => {
                 self.sign_ins.may_try(client)?;
@@ -154,7 +154,7 @@ impl Authenticator {
             (Some((caller, proof)), _) => Ok(Access::SignedIn(caller, proof)),
             (None, Some(error)) => Err(error),
             (None, None) => {
-                Ok(Access::Uncounted(why.map_or_else(|| SESSION_OVER.into(), |why| why.message.into())))
+                Ok(Access::CookieIgnored(why.map_or_else(|| SESSION_OVER.into(), |why| why.message.into())))
             }
         }
     }

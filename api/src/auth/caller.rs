@@ -102,7 +102,7 @@ pub enum Access {
     /// No key was given. (Wrong keys are refused earlier.)
     Anonymous,
     /// No key was given, and the cookie of a session that does not count, for this reason.
-    Uncounted(Arc<str>),
+    CookieIgnored(Arc<str>),
 }
 
 impl Access {
@@ -120,14 +120,14 @@ impl Access {
     pub fn caller(&self) -> Option<&Caller> {
         match self {
             Self::SignedIn(caller, _) => Some(caller),
-            Self::Anonymous | Self::Uncounted(_) => None,
+            Self::Anonymous | Self::CookieIgnored(_) => None,
         }
     }
 
     /// The error for an operation that requires a key when none was given.
     pub(crate) fn unauthenticated(&self) -> ApiError {
         let message = match self {
-            Self::Uncounted(why) => why,
+            Self::CookieIgnored(why) => why,
             Self::SignedIn(..) | Self::Anonymous => NO_KEY,
         };
         ApiError::new(Code::Unauthenticated, message)

@@ -57,7 +57,7 @@ impl SessionMutation {
         let presented = Presented::in_text(input.key.expose_secret());
         match ctx.data::<Arc<Authenticator>>()?.admit(&presented, &client).await {
             Ok(Access::SignedIn(caller, _)) => open(ctx, &caller, client).await,
-            Ok(Access::Anonymous | Access::Uncounted(_)) => {
+            Ok(Access::Anonymous | Access::CookieIgnored(_)) => {
                 Ok(SessionPayload::refused("key", "must be an API key"))
             }
             Err(error) if error.code == Code::Unauthenticated => Ok(SessionPayload::refused(
