@@ -41,9 +41,9 @@ pub struct Origins {
 #[error("`{0}` is not an origin. Write the scheme and host, such as https://dashboard.example.com")]
 pub struct BadOrigin(String);
 
-/// The source of a request.
+/// Whose page a request is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum From {
+enum PageOrigin {
     /// A program, or a page of this address.
     Own,
     /// A page of a configured origin.
@@ -82,8 +82,8 @@ impl Origins {
     /// Whether a socket may be opened.
     pub(crate) fn allow_socket(&self, headers: &HeaderMap, is_via_proxy: bool) -> bool {
         match self.of(headers, is_via_proxy) {
-            From::Own | From::Configured => true,
-            From::Foreign => false,
+            PageOrigin::Own | PageOrigin::Configured => true,
+            PageOrigin::Foreign => false,
         }
     }
 
@@ -94,8 +94,8 @@ impl Origins {
     /// site's page could use.
     pub(crate) fn cookie_refusal(&self, headers: &HeaderMap, is_via_proxy: bool) -> Option<Arc<str>> {
         let is_own = match self.of(headers, is_via_proxy) {
-            From::Own => true,
-            From::Configured | From::Foreign => self.is_public(headers),
+            PageOrigin::Own => true,
+            PageOrigin::Configured | PageOrigin::Foreign => self.is_public(headers),
         };
         let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         if is_own && matches!(site, None | Some(b"same-origin" | b"none")) {
@@ -137,11 +137,11 @@ impl Origins {
         origin.is_some() && origin.as_deref() == self.public.as_deref()
     }
 
-    fn of(&self, headers: &HeaderMap, is_via_proxy: bool) -> From {
+    fn of(&self, headers: &HeaderMap, is_via_proxy: bool) -> PageOrigin {
         if !headers.contains_key(header::ORIGIN) {
-            return From::Own;
+            return PageOrigin::Own;
         }
-        let Some(origin) = origin_in(headers) else { return From::Foreign };
+        let Some(origin) = origin_in(headers) else { return PageOrigin::Foreign };
         // Only a reverse proxy knows whether clients use http or https, so both count as this
         // address. It comes first: in development the origins of this machine are allowed too, and
         // its own page must not be taken for another one.
@@ -151,11 +151,11 @@ impl Origins {
             .any(|own| own.host().is_some() && own.origin() == origin);
         let is_allowed = || self.listed.contains(&origin.ascii_serialization());
         if is_own {
-            From::Own
+            PageOrigin::Own
         } else if is_allowed() || self.allows_loopback && is_loopback(&origin) {
-            From::Configured
+            PageOrigin::Configured
         } else {
-            From::Foreign
+            PageOrigin::Foreign
         }
     }
 }
@@ -214,10 +214,10 @@ fn is_loopback(origin: &Origin) -> bool {
 /// Middleware that handles preflights from configured origins and lets their pages read responses.
 pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request, next: Next) -> Response {
     let from = origins.of(request.headers(), ViaProxy::of(request.extensions()));
-    let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == From::Configured);
+    let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == PageOrigin::Configured);
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if is_preflight && from == From::Configured {
+    let mut response = if is_preflight && from == PageOrigin::Configured {
         let allowed = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
             (

@@ -6,18 +6,18 @@ use super::*;
 fn own_and_configured_origins_are_distinguished_from_foreign_ones() {
     let origins = Origins::parse(["https://dash.example.com", " http://localhost:5173/ ", ""]).unwrap();
     for (origin, host, from) in [
-        (None, "127.0.0.1:4000", From::Own),
-        (Some("http://127.0.0.1:4000"), "127.0.0.1:4000", From::Own),
-        (Some("https://api.example.com"), "api.example.com", From::Own),
-        (Some("https://dash.example.com"), "127.0.0.1:4000", From::Configured),
-        (Some("http://localhost:5173"), "127.0.0.1:4000", From::Configured),
-        (Some("http://localhost:4000"), "127.0.0.1:4000", From::Foreign),
-        (Some("http://127.0.0.1:4001"), "127.0.0.1:4000", From::Foreign),
-        (Some("http://dash.example.com"), "127.0.0.1:4000", From::Foreign),
-        (Some("https://dash.example.com.evil.net"), "127.0.0.1:4000", From::Foreign),
-        (Some("null"), "127.0.0.1:4000", From::Foreign),
-        (Some(""), "127.0.0.1:4000", From::Foreign),
-        (Some("file://"), "", From::Foreign),
+        (None, "127.0.0.1:4000", PageOrigin::Own),
+        (Some("http://127.0.0.1:4000"), "127.0.0.1:4000", PageOrigin::Own),
+        (Some("https://api.example.com"), "api.example.com", PageOrigin::Own),
+        (Some("https://dash.example.com"), "127.0.0.1:4000", PageOrigin::Configured),
+        (Some("http://localhost:5173"), "127.0.0.1:4000", PageOrigin::Configured),
+        (Some("http://localhost:4000"), "127.0.0.1:4000", PageOrigin::Foreign),
+        (Some("http://127.0.0.1:4001"), "127.0.0.1:4000", PageOrigin::Foreign),
+        (Some("http://dash.example.com"), "127.0.0.1:4000", PageOrigin::Foreign),
+        (Some("https://dash.example.com.evil.net"), "127.0.0.1:4000", PageOrigin::Foreign),
+        (Some("null"), "127.0.0.1:4000", PageOrigin::Foreign),
+        (Some(""), "127.0.0.1:4000", PageOrigin::Foreign),
+        (Some("file://"), "", PageOrigin::Foreign),
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host.parse().unwrap());
@@ -28,19 +28,19 @@ fn own_and_configured_origins_are_distinguished_from_foreign_ones() {
     }
     let here = Origins::default().with_loopback();
     for (origin, from) in [
-        ("http://127.0.0.1:4000", From::Own),
-        ("http://localhost:5173", From::Configured),
-        ("https://localhost", From::Configured),
-        ("http://dash.localhost:3000", From::Configured),
-        ("http://127.0.0.1:3000", From::Configured),
-        ("http://127.1.2.3:3000", From::Configured),
-        ("http://[::1]:3000", From::Configured),
-        ("http://localhost.evil.net", From::Foreign),
-        ("http://notlocalhost:3000", From::Foreign),
-        ("http://128.0.0.1:3000", From::Foreign),
-        ("http://192.168.0.1:3000", From::Foreign),
-        ("ws://localhost:3000", From::Foreign),
-        ("null", From::Foreign),
+        ("http://127.0.0.1:4000", PageOrigin::Own),
+        ("http://localhost:5173", PageOrigin::Configured),
+        ("https://localhost", PageOrigin::Configured),
+        ("http://dash.localhost:3000", PageOrigin::Configured),
+        ("http://127.0.0.1:3000", PageOrigin::Configured),
+        ("http://127.1.2.3:3000", PageOrigin::Configured),
+        ("http://[::1]:3000", PageOrigin::Configured),
+        ("http://localhost.evil.net", PageOrigin::Foreign),
+        ("http://notlocalhost:3000", PageOrigin::Foreign),
+        ("http://128.0.0.1:3000", PageOrigin::Foreign),
+        ("http://192.168.0.1:3000", PageOrigin::Foreign),
+        ("ws://localhost:3000", PageOrigin::Foreign),
+        ("null", PageOrigin::Foreign),
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
