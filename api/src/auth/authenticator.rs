@@ -1,6 +1,6 @@
 //! Authenticates credentials, and caches each result for less than a second.
 //!
-//! Every transport calls it before an operation, and holds what lasts longer ([`Hold`]). So a key
+//! Every transport calls it before an operation, and watches what lasts longer ([`CredentialWatch`]). So a key
 //! that is revoked, and a session that is signed out, ends within a second everywhere, also without
 //! Redis, whose hint only makes it faster.
 
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     Access, Authenticate, Caller, Client, KeyHash, Presented, Proof, Verdict,
-    holds::{Hold, Holds},
+    credential_watch::{CredentialWatch, CredentialWatches},
     messages::{OTHER_PAGE, SESSION_OVER, expired, over, refused, revoked, unchecked, unknown, unreadable},
     sign_ins::SignIns,
 };
@@ -29,7 +29,7 @@ use crate::{
     error::{ApiError, Code},
 };
 
-/// How long a result is cached, and how often what is held is looked up again. With the time of a
+/// How long a result is cached, and how often what is watched is looked up again. With the time of a
 /// look-up it is less than the second that a revoked key may still work.
 pub(super) const REMEMBERED_FOR: Duration = Duration::from_millis(700);
 /// How long the last result counts while Postgres does not reply. Nobody can revoke a key
@@ -77,7 +77,7 @@ pub struct Authenticator {
     /// What was accepted before, and is looked up whatever has failed at its address.
     accepted: Mutex<Cache<Proof, ()>>,
     sign_ins: SignIns,
-    holds: Arc<Holds>,
+    watches: Arc<CredentialWatches>,
     remembered_for: Duration,
     unconfirmed_for: Duration,
 }
@@ -90,7 +90,7 @@ impl Authenticator {
             remembered: Mutex::new(cache::bounded(REMEMBERED_MAX)),
             accepted: Mutex::new(cache::bounded(REMEMBERED_MAX)),
             sign_ins: SignIns::new(),
-            holds: Arc::default(),
+            watches: Arc::default(),
             remembered_for: REMEMBERED_FOR,
             unconfirmed_for: UNCONFIRMED_FOR,
         }
@@ -226,10 +226,10 @@ impl Authenticator {
     /// Looks up everything anew, because a key was revoked or a session has ended.
     pub fn forget(&self) {
         self.remembered.lock().clear();
-        self.holds.look();
+        self.watches.look();
     }
 
-    /// Says why what was held has ended, as the next request would be told: with UNAUTHENTICATED,
+    /// Says why what was watched has ended, as the next request would be told: with UNAUTHENTICATED,
     /// or with UNAVAILABLE if that could not be looked up. That does not count as a sign-in.
     pub async fn why_ended(&self, proof: Proof) -> ApiError {
         match tokio::time::timeout(REMEMBERED_FOR, self.look_up(proof)).await {
@@ -241,11 +241,11 @@ impl Authenticator {
         }
     }
 
-    /// Holds what lasts longer than its check: a socket or a stream. `None` if it has no
+    /// Watches what lasts longer than its check: a socket or a stream. `None` if it has no
     /// credentials that could end.
-    pub fn hold(self: &Arc<Self>, access: &Access) -> Option<Hold> {
+    pub fn watch(self: &Arc<Self>, access: &Access) -> Option<CredentialWatch> {
         let Access::SignedIn(caller, proof) = access else { return None };
-        Some(self.holds.hold(*proof, caller.expires_at, &self.keys))
+        Some(self.watches.watch(*proof, caller.expires_at, &self.keys))
     }
 }
 

@@ -43,13 +43,13 @@ pub(super) fn unreadable() -> ApiError {
     refused("The credentials are not an API key. Send one header `Authorization: Bearer cb_...`.")
 }
 
-/// Of what was held and could not be looked up for too long.
+/// Of what was watched and could not be looked up for too long.
 pub(super) fn unchecked() -> ApiError {
     let message = "Whether the key or the session still works could not be checked. Connect again.";
     ApiError::new(Code::Unavailable, message)
 }
 
-/// Of what was held and has ended, when no more is known.
+/// Of what was watched and has ended, when no more is known.
 pub(super) fn over() -> ApiError {
     refused(ACCESS_OVER)
 }

@@ -1,7 +1,7 @@
 //! Authentication, sessions and roles: reads keys and cookies from requests and sockets, looks them
 //! up, caches the result, and says which role each field needs.
 //!
-//! Transports call the [`Authenticator`] once per operation and hold what outlives it, and the
+//! Transports call the [`Authenticator`] once per operation and watch what outlives it, and the
 //! [`rules`] are applied before an operation runs. The text of a key is read, hashed and forgotten
 //! in `credentials`. Only the hash is kept.
 
@@ -9,9 +9,9 @@ mod authenticator;
 mod caller;
 mod client;
 pub mod cookie;
+mod credential_watch;
 mod credentials;
 mod failures;
-mod holds;
 mod messages;
 pub mod rules;
 mod sign_ins;
@@ -22,8 +22,8 @@ pub use authenticator::Authenticator;
 pub use caller::{Access, Caller, Credential, Role};
 pub(crate) use client::is_forwarded_from_https;
 pub use client::{Client, Transport};
+pub use credential_watch::CredentialWatch;
 pub use credentials::{KEY_BYTES_MAX, KeyHash, Presented, Proof, is_presentable};
 pub use failures::{FAILURES_MAX, REGAINED_EVERY};
-pub use holds::Hold;
 pub use source::{Authenticate, FixedKey, Verdict};
 pub use stored::StoredKeys;

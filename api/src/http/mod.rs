@@ -21,7 +21,7 @@ use axum::{
 pub use body::BODY_BYTES_MAX;
 
 use crate::{
-    auth::{Access, Client, Hold, Presented},
+    auth::{Access, Client, CredentialWatch, Presented},
     client_address::{ClientAddress, ViaProxy},
     client_connection::Connection,
     endpoint::Endpoint,
@@ -60,7 +60,7 @@ async fn operate<E: Executor>(
     let client = Client::of_request(headers, address, media.transport(), cookie_refusal);
     let presented = Presented::in_headers(headers, &client);
     let connection = Connection::of(request.extensions());
-    let mut reader = Reader { media, held: Holding::default(), id };
+    let mut reader = Reader { media, guards: StreamGuards::default(), id };
     // Who shows nothing is counted before the body is read, and the others when they are known.
     let is_known_later = presented != Presented::Nothing;
     if !is_known_later && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
@@ -98,7 +98,7 @@ async fn operate<E: Executor>(
     if media == Media::EventStream {
         match endpoint.count_stream(&access, address) {
             Ok(share) => {
-                reader.held = Holding { hold: engine.hold(&access), _share: share };
+                reader.guards = StreamGuards { watch: engine.watch(&access), _share: share };
             }
             Err(refused) => return shares::refusal(&refused),
         }
@@ -108,17 +108,17 @@ async fn operate<E: Executor>(
 
 /// What an event stream has for as long as it is open.
 #[derive(Debug, Default)]
-struct Holding {
+struct StreamGuards {
     /// The key or the session of its client.
-    hold: Option<Hold>,
+    watch: Option<CredentialWatch>,
     /// Its place in the share of its holder.
     _share: Option<Held>,
 }
 
-/// The client of a request: its media type, and what its stream holds.
+/// The client of a request: its media type, and what its stream keeps.
 struct Reader<'a> {
     media: Media,
-    held: Holding,
+    guards: StreamGuards,
     id: &'a RequestId,
 }
 
@@ -134,7 +134,7 @@ impl Reader<'_> {
             (Media::EventStream, Err(refused)) if must_wait(&refused) => {
                 response::write(Media::GraphqlJson, refused.into()).await
             }
-            (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.held, self.id),
+            (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.guards, self.id),
             (Media::GraphqlJson | Media::Json, Ok(prepared)) => {
                 response::write(self.media, endpoint.engine.run(prepared, self.id).await).await
             }

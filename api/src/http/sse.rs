@@ -17,9 +17,9 @@ use futures::{FutureExt as _, StreamExt as _, future, stream};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Holding;
+use super::StreamGuards;
 use crate::{
-    auth::Hold,
+    auth::CredentialWatch,
     endpoint::Endpoint,
     operation::{Prepared, RequestId, Written},
 };
@@ -31,11 +31,11 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
 pub(super) fn stream<E: Executor>(
     endpoint: &Endpoint<E>,
     prepared: Result<Prepared, async_graphql::Response>,
-    held: Holding,
+    guards: StreamGuards,
     id: &RequestId,
 ) -> Response {
     let shutdown = endpoint.shutdown.clone();
-    let ended = held.hold.as_ref().map_or_else(CancellationToken::new, |hold| hold.ended().clone());
+    let ended = guards.watch.as_ref().map_or_else(CancellationToken::new, |watch| watch.ended().clone());
     // No `complete` on shutdown, because clients reconnect when the stream breaks off.
     let over = {
         let ended = ended.clone();
@@ -51,7 +51,8 @@ pub(super) fn stream<E: Executor>(
         Err(refused) => stream::once(future::ready(refused.into())).right_stream(),
     };
     let mut being_sent = None;
-    let (engine, proof, id) = (endpoint.engine.clone(), held.hold.as_ref().map(Hold::proof), id.clone());
+    let (engine, proof, id) =
+        (endpoint.engine.clone(), guards.watch.as_ref().map(CredentialWatch::proof), id.clone());
     let last = async move {
         let Some(proof) = proof.filter(|_| ended.is_cancelled()) else { return stream::iter(Vec::new()) };
         let why = engine.why_ended(proof).await;
@@ -70,7 +71,7 @@ pub(super) fn stream<E: Executor>(
         // vain.
         .chain(last.flatten_stream())
         .map(move |event| {
-            let _until_the_end = &held;
+            let _until_the_end = &guards;
             Ok::<_, Infallible>(event)
         });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_EVERY);

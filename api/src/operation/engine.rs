@@ -26,7 +26,7 @@ use super::{
 use crate::{
     allowance::{Allowance, Allowances},
     audit::AuditLog,
-    auth::{Access, Authenticator, Client, Hold, Presented, Proof},
+    auth::{Access, Authenticator, Client, CredentialWatch, Presented, Proof},
     error::{ApiError, Code},
     repeat::Repeat,
     shares::Holder,
@@ -101,15 +101,15 @@ impl<E: Executor> Engine<E> {
         self.authenticator.admit(presented, client).await
     }
 
-    /// Says why what was held has ended.
+    /// Says why what was watched has ended.
     pub async fn why_ended(&self, proof: Proof) -> ApiError {
         self.authenticator.why_ended(proof).await
     }
 
-    /// Holds the key or the session of a socket or a stream, which outlives its check. `None` if
+    /// Watches the key or the session of a socket or a stream, which outlives its check. `None` if
     /// there is none.
-    pub fn hold(&self, access: &Access) -> Option<Hold> {
-        self.authenticator.hold(access)
+    pub fn watch(&self, access: &Access) -> Option<CredentialWatch> {
+        self.authenticator.watch(access)
     }
 
     /// Checks an operation. Returns it ready to run, or the response that says why it is refused.

@@ -20,7 +20,7 @@ use super::{
     writer::{self, Frame, Written},
 };
 use crate::{
-    auth::{Access, Client, Hold, Presented},
+    auth::{Access, Client, CredentialWatch, Presented},
     client_connection::Connection,
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
@@ -112,7 +112,7 @@ struct Session<E> {
     presented: Presented,
     origin: Origin,
     /// The key or the session that the client has signed in with.
-    hold: Option<Hold>,
+    watch: Option<CredentialWatch>,
     is_initialised: bool,
     is_signed_in: bool,
     operations: Operations,
@@ -126,7 +126,7 @@ impl<E: Executor> Session<E> {
             endpoint,
             presented,
             origin,
-            hold: None,
+            watch: None,
             is_initialised: false,
             is_signed_in: false,
             operations: Operations::default(),
@@ -148,9 +148,9 @@ impl<E: Executor> Session<E> {
         let mut ticks = tokio::time::interval_at(Instant::now() + limits.ping_every, limits.ping_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let held = self.hold.as_ref().map(|hold| (hold.ended().clone(), hold.proof()));
+            let watched = self.watch.as_ref().map(|watch| (watch.ended().clone(), watch.proof()));
             let ended = async {
-                let Some((ended, proof)) = held else { return std::future::pending().await };
+                let Some((ended, proof)) = watched else { return std::future::pending().await };
                 ended.cancelled().await;
                 proof
             };
@@ -317,12 +317,12 @@ impl<E: Executor> Session<E> {
         ControlFlow::Continue(())
     }
 
-    /// Checks the key, and holds it as long as the socket is open. A client that has signed in may
+    /// Checks the key, and watches it as long as the socket is open. A client that has signed in may
     /// send more.
     async fn admit(&mut self) -> Result<Access, ApiError> {
         let access = self.engine().admit(&self.presented, &self.origin.client).await?;
-        if self.hold.is_none() {
-            self.hold = self.engine().hold(&access);
+        if self.watch.is_none() {
+            self.watch = self.engine().watch(&access);
         }
         if access.caller().is_some() {
             self.origin.connection.inbox().bind(RECEIVED_BYTES_MAX + FRAMING_BYTES);

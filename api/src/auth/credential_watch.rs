@@ -23,20 +23,20 @@ use super::{Authenticate, Proof, authenticator::REMEMBERED_FOR};
 /// Least time between two look-ups, however many keys are revoked.
 const REST: Duration = Duration::from_millis(50);
 
-/// How long something may be held while Postgres does not reply: as long as the messages of a
+/// How long something may stay open while Postgres does not reply: as long as the messages of a
 /// stream are tried again, so that a failover ends no stream. Nobody can revoke a key meanwhile.
 const UNCONFIRMED_FOR: Duration = Duration::from_mins(1);
 
-/// Everything that sockets and streams hold.
+/// The keys and sessions of all open sockets and streams.
 #[derive(Debug)]
-pub(super) struct Holds {
+pub(super) struct CredentialWatches {
     state: Mutex<State>,
     /// Something is new, or may have ended.
     look: Notify,
     unconfirmed_for: Duration,
 }
 
-impl Default for Holds {
+impl Default for CredentialWatches {
     fn default() -> Self {
         Self { state: Mutex::default(), look: Notify::new(), unconfirmed_for: UNCONFIRMED_FOR }
     }
@@ -44,35 +44,35 @@ impl Default for Holds {
 
 #[derive(Debug, Default)]
 struct State {
-    held: HashMap<Proof, HeldCredential>,
+    watched: HashMap<Proof, WatchedCredential>,
     /// Whether a task looks.
     is_watched: bool,
     /// Whether everything is to be looked up, because something may have ended.
     is_all_due: bool,
 }
 
-/// A key or a session that sockets and streams hold.
+/// A key or a session that sockets and streams are open with.
 #[derive(Debug)]
-struct HeldCredential {
+struct WatchedCredential {
     count: usize,
     ended: CancellationToken,
     expires_at: Option<Time>,
-    /// When a look-up that found it valid began. Before the first, when it was first held.
+    /// When a look-up that found it valid began. Before the first, when it was first watched.
     confirmed_at: Instant,
     /// Whether it was not looked up yet.
     is_new: bool,
 }
 
-/// Holds a key or a session until dropped.
+/// Keeps a key or a session watched until dropped.
 #[derive(Debug)]
-pub struct Hold {
-    holds: Arc<Holds>,
+pub struct CredentialWatch {
+    watches: Arc<CredentialWatches>,
     proof: Proof,
     ended: CancellationToken,
 }
 
-impl Hold {
-    /// What is held.
+impl CredentialWatch {
+    /// What is watched.
     pub const fn proof(&self) -> Proof {
         self.proof
     }
@@ -83,45 +83,45 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for CredentialWatch {
     fn drop(&mut self) {
-        let mut state = self.holds.state.lock();
-        // What has ended was removed, and may be held anew by others.
+        let mut state = self.watches.state.lock();
+        // What has ended was removed, and may be watched anew for others.
         if !self.ended.is_cancelled()
-            && let Some(held) = state.held.get_mut(&self.proof)
+            && let Some(watched) = state.watched.get_mut(&self.proof)
         {
-            held.count -= 1;
-            if held.count == 0 {
-                state.held.remove(&self.proof);
+            watched.count -= 1;
+            if watched.count == 0 {
+                state.watched.remove(&self.proof);
             }
         }
     }
 }
 
-impl Holds {
-    pub(super) fn hold(
+impl CredentialWatches {
+    pub(super) fn watch(
         self: &Arc<Self>,
         proof: Proof,
         expires_at: Option<Time>,
         keys: &Arc<dyn Authenticate>,
-    ) -> Hold {
+    ) -> CredentialWatch {
         let mut state = self.state.lock();
-        let held = state.held.entry(proof).or_insert_with(|| HeldCredential {
+        let watched = state.watched.entry(proof).or_insert_with(|| WatchedCredential {
             count: 0,
             ended: CancellationToken::new(),
             expires_at,
             confirmed_at: Instant::now(),
             is_new: true,
         });
-        held.count += 1;
-        let (ended, is_new) = (held.ended.clone(), held.is_new);
+        watched.count += 1;
+        let (ended, is_new) = (watched.ended.clone(), watched.is_new);
         if !std::mem::replace(&mut state.is_watched, true) {
-            tokio::spawn(watch(Arc::downgrade(self), Arc::downgrade(keys)));
+            tokio::spawn(look_repeatedly(Arc::downgrade(self), Arc::downgrade(keys)));
         }
         if is_new {
             self.look.notify_one();
         }
-        Hold { holds: Arc::clone(self), proof, ended }
+        CredentialWatch { watches: Arc::clone(self), proof, ended }
     }
 
     /// Looks everything up at once.
@@ -130,19 +130,19 @@ impl Holds {
         self.look.notify_one();
     }
 
-    /// What is to be looked up: everything, or what is new. `None` if nothing is held, and then
-    /// nobody watches any more.
+    /// What is to be looked up: everything, or what is new. `None` if nothing is watched, and
+    /// then nobody looks any more.
     fn due(&self, is_time: bool) -> Option<HashSet<Proof>> {
         let mut state = self.state.lock();
-        if state.held.is_empty() {
+        if state.watched.is_empty() {
             state.is_watched = false;
             return None;
         }
         let is_all_due = std::mem::take(&mut state.is_all_due) || is_time;
-        let due = state.held.iter_mut().filter(|(_, held)| is_all_due || held.is_new);
+        let due = state.watched.iter_mut().filter(|(_, watched)| is_all_due || watched.is_new);
         Some(
-            due.map(|(proof, held)| {
-                held.is_new = false;
+            due.map(|(proof, watched)| {
+                watched.is_new = false;
                 *proof
             })
             .collect(),
@@ -151,9 +151,9 @@ impl Holds {
 
     /// Ends what of `looked_up` is not valid. The look-up began at `began`.
     fn confirm(&self, looked_up: &HashSet<Proof>, valid: &HashSet<Proof>, began: Instant) {
-        self.end(|proof, held| {
+        self.end(|proof, watched| {
             if valid.contains(proof) {
-                held.confirmed_at = began;
+                watched.confirmed_at = began;
             }
             looked_up.contains(proof) && !valid.contains(proof)
         });
@@ -162,53 +162,54 @@ impl Holds {
     /// Ends what has expired, and what could not be confirmed for too long.
     fn end_overdue(&self) {
         let now = clock::now();
-        self.end(|_, held| {
-            held.expires_at.is_some_and(|at| at <= now) || held.confirmed_at.elapsed() >= self.unconfirmed_for
+        self.end(|_, watched| {
+            watched.expires_at.is_some_and(|at| at <= now)
+                || watched.confirmed_at.elapsed() >= self.unconfirmed_for
         });
     }
 
-    fn end(&self, is_over: impl Fn(&Proof, &mut HeldCredential) -> bool) {
-        self.state.lock().held.retain(|proof, held| {
-            let is_over = is_over(proof, held);
+    fn end(&self, is_over: impl Fn(&Proof, &mut WatchedCredential) -> bool) {
+        self.state.lock().watched.retain(|proof, watched| {
+            let is_over = is_over(proof, watched);
             if is_over {
-                held.ended.cancel();
+                watched.ended.cancel();
             }
             !is_over
         });
     }
 }
 
-/// Looks up what is held until nothing is.
-async fn watch(holds: Weak<Holds>, keys: Weak<dyn Authenticate>) {
+/// Looks up what is watched until nothing is.
+async fn look_repeatedly(watches: Weak<CredentialWatches>, keys: Weak<dyn Authenticate>) {
     let mut next = Instant::now() + REMEMBERED_FOR;
     loop {
         {
-            let Some(holds) = holds.upgrade() else { return };
-            let _in_time = tokio::time::timeout_at(next, holds.look.notified()).await;
+            let Some(watches) = watches.upgrade() else { return };
+            let _in_time = tokio::time::timeout_at(next, watches.look.notified()).await;
         }
-        let (Some(holds), Some(keys)) = (holds.upgrade(), keys.upgrade()) else { return };
+        let (Some(watches), Some(keys)) = (watches.upgrade(), keys.upgrade()) else { return };
         let began = Instant::now();
-        let Some(due) = holds.due(began >= next) else { return };
+        let Some(due) = watches.due(began >= next) else { return };
         if began >= next {
             next = began + REMEMBERED_FOR;
         }
         if !due.is_empty() {
-            match look_up(&holds, &keys, &due).await {
-                Ok(valid) => holds.confirm(&due, &valid, began),
+            match look_up(&watches, &keys, &due).await {
+                Ok(valid) => watches.confirm(&due, &valid, began),
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "the keys of open sockets and streams could not be looked up"
                 ),
             }
         }
-        holds.end_overdue();
+        watches.end_overdue();
         tokio::time::sleep(REST).await;
     }
 }
 
 /// Looks up what is due. What is overdue ends meanwhile, however long it takes.
 async fn look_up(
-    holds: &Holds,
+    watches: &CredentialWatches,
     keys: &Arc<dyn Authenticate>,
     due: &HashSet<Proof>,
 ) -> Result<HashSet<Proof>, StoreError> {
@@ -216,7 +217,7 @@ async fn look_up(
     loop {
         match tokio::time::timeout(REMEMBERED_FOR, &mut found).await {
             Ok(found) => return found,
-            Err(_elapsed) => holds.end_overdue(),
+            Err(_elapsed) => watches.end_overdue(),
         }
     }
 }
@@ -252,16 +253,17 @@ mod tests {
         Proof::Key(KeyHash::of(text))
     }
 
-    async fn ends_within(hold: &Hold, limit: Duration) -> bool {
-        tokio::time::timeout(limit, hold.ended().cancelled()).await.is_ok()
+    async fn ends_within(watch: &CredentialWatch, limit: Duration) -> bool {
+        tokio::time::timeout(limit, watch.ended().cancelled()).await.is_ok()
     }
 
     #[tokio::test]
     async fn what_is_new_is_looked_up_at_once() {
-        let (holds, keys) = (Arc::<Holds>::default(), Arc::new(Source::default()) as Arc<dyn Authenticate>);
+        let (watches, keys) =
+            (Arc::<CredentialWatches>::default(), Arc::new(Source::default()) as Arc<dyn Authenticate>);
         for text in ["cb_one", "cb_two"] {
-            let hold = holds.hold(proof(text), None, &keys);
-            assert!(ends_within(&hold, REMEMBERED_FOR / 2).await, "{text}");
+            let watch = watches.watch(proof(text), None, &keys);
+            assert!(ends_within(&watch, REMEMBERED_FOR / 2).await, "{text}");
         }
     }
 
@@ -269,22 +271,23 @@ mod tests {
     async fn what_cannot_be_confirmed_ends_in_the_end() {
         let limit = Duration::from_millis(400);
         for is_silent in [true, false] {
-            let holds = Arc::new(Holds { unconfirmed_for: limit, ..Holds::default() });
+            let watches =
+                Arc::new(CredentialWatches { unconfirmed_for: limit, ..CredentialWatches::default() });
             let keys: Arc<dyn Authenticate> =
                 Arc::new(Source { is_silent, is_failing: AtomicBool::new(true) });
             let began = Instant::now();
-            let hold = holds.hold(proof("cb_one"), None, &keys);
-            assert!(ends_within(&hold, Duration::from_secs(5)).await, "{is_silent}");
+            let watch = watches.watch(proof("cb_one"), None, &keys);
+            assert!(ends_within(&watch, Duration::from_secs(5)).await, "{is_silent}");
             assert!(began.elapsed() >= limit, "{is_silent}");
         }
     }
 
     #[tokio::test]
     async fn what_expires_ends_while_a_look_up_waits() {
-        let holds = Arc::<Holds>::default();
+        let watches = Arc::<CredentialWatches>::default();
         let keys = Arc::new(Source { is_silent: true, ..Source::default() }) as Arc<dyn Authenticate>;
         let soon = clock::now() + chrono::Duration::milliseconds(100);
-        let hold = holds.hold(proof("cb_one"), Some(soon), &keys);
-        assert!(ends_within(&hold, Duration::from_secs(5)).await);
+        let watch = watches.watch(proof("cb_one"), Some(soon), &keys);
+        assert!(ends_within(&watch, Duration::from_secs(5)).await);
     }
 }
