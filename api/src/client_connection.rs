@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::{
     inbox::Inbox,
-    shares::{Held, Holder, Shares},
+    shares::{Holder, ShareGuard, Shares},
 };
 
 /// The next request has not arrived as a whole.
@@ -37,11 +37,11 @@ struct State {
     heads: AtomicU64,
     /// The connection's place, in the share of its address until it has signed in, and then in that
     /// of its key. `None` for the connections of a proxy, which has many clients.
-    place: Mutex<Option<(Holder, Held)>>,
+    place: Mutex<Option<(Holder, ShareGuard)>>,
 }
 
 impl Connection {
-    pub(crate) fn new(peer: SocketAddr, inbox: Inbox, place: Option<(Holder, Held)>) -> Self {
+    pub(crate) fn new(peer: SocketAddr, inbox: Inbox, place: Option<(Holder, ShareGuard)>) -> Self {
         Self(Arc::new(State {
             peer: Some(peer),
             inbox,

@@ -13,7 +13,7 @@ use crate::{
     error::ApiError,
     operation::Engine,
     origin::Origins,
-    shares::{self, Held, Holder, Shares},
+    shares::{self, Holder, ShareGuard, Shares},
 };
 
 /// Time limit for the body of a request to arrive.
@@ -66,7 +66,7 @@ impl<E: Executor> Endpoint<E> {
         &self,
         access: &Access,
         address: Option<IpAddr>,
-    ) -> Result<Option<Held>, ApiError> {
+    ) -> Result<Option<ShareGuard>, ApiError> {
         let Some(holder) = Holder::of(access, address) else { return Ok(None) };
         self.shares.socket(holder).map(Some).ok_or_else(|| shares::too_many_sockets(holder))
     }

@@ -132,7 +132,7 @@ impl Shares {
     }
 
     /// Counts a connection until it is dropped. `None` if the holder has its share.
-    pub fn connection(&self, holder: Holder) -> Option<Held> {
+    pub fn connection(&self, holder: Holder) -> Option<ShareGuard> {
         let limit = match holder {
             Holder::Address(_) => self.0.limits.connections_per_address,
             Holder::Key(_) => self.0.limits.connections_per_key,
@@ -143,7 +143,7 @@ impl Shares {
     }
 
     /// Counts a socket or an event stream until it is dropped. `None` if the holder has its share.
-    pub fn socket(&self, holder: Holder) -> Option<Held> {
+    pub fn socket(&self, holder: Holder) -> Option<ShareGuard> {
         let limit = match holder {
             Holder::Address(_) => self.0.limits.sockets_per_address,
             Holder::Key(_) => self.0.limits.sockets_per_key,
@@ -236,15 +236,15 @@ fn count_refusal(is_refused: bool, what: &'static str, by: &'static str) {
 }
 
 /// Something that is open and counts. Dropped when it closes, or when it counts elsewhere.
-pub struct Held(Option<Box<dyn FnOnce() + Send + Sync>>);
+pub struct ShareGuard(Option<Box<dyn FnOnce() + Send + Sync>>);
 
-impl std::fmt::Debug for Held {
+impl std::fmt::Debug for ShareGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Held")
+        f.write_str("ShareGuard")
     }
 }
 
-impl Drop for Held {
+impl Drop for ShareGuard {
     fn drop(&mut self) {
         if let Some(give_back) = self.0.take() {
             give_back();
@@ -252,9 +252,13 @@ impl Drop for Held {
     }
 }
 
-fn take<K: Hash + Eq + Copy + Send + Sync + 'static>(counts: &Counts<K>, key: K, limit: u32) -> Option<Held> {
+fn take<K: Hash + Eq + Copy + Send + Sync + 'static>(
+    counts: &Counts<K>,
+    key: K,
+    limit: u32,
+) -> Option<ShareGuard> {
     if limit == 0 {
-        return Some(Held(None));
+        return Some(ShareGuard(None));
     }
     let mut open = counts.lock();
     let count = open.entry(key).or_default();
@@ -263,7 +267,7 @@ fn take<K: Hash + Eq + Copy + Send + Sync + 'static>(counts: &Counts<K>, key: K,
     }
     *count += 1;
     let counts = Arc::clone(counts);
-    Some(Held(Some(Box::new(move || {
+    Some(ShareGuard(Some(Box::new(move || {
         let mut open = counts.lock();
         if let Some(count) = open.get_mut(&key) {
             *count -= 1;

@@ -27,7 +27,7 @@ use crate::{
     endpoint::Endpoint,
     error::{ApiError, Code, retry_after},
     operation::{Kind, Prepared, RequestId},
-    shares::{self, Held},
+    shares::{self, ShareGuard},
 };
 use accept::Media;
 
@@ -112,7 +112,7 @@ struct StreamGuards {
     /// The key or the session of its client.
     watch: Option<CredentialWatch>,
     /// Its place in the share of its holder.
-    _share: Option<Held>,
+    _share: Option<ShareGuard>,
 }
 
 /// The client of a request: its media type, and what its stream keeps.

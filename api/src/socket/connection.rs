@@ -25,7 +25,7 @@ use crate::{
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
     operation::{Engine, Envelope, Prepared, RequestId},
-    shares::Held,
+    shares::ShareGuard,
 };
 
 /// Bytes of a client's control frame before its payload: the head and the mask.
@@ -36,7 +36,7 @@ pub(super) struct Origin {
     pub(super) client: Client,
     pub(super) connection: Connection,
     /// The socket's place in the share of its address, and of its key once it has signed in.
-    pub(super) share: Option<Held>,
+    pub(super) share: Option<ShareGuard>,
 }
 
 /// Serves a socket until it closes.
