@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     OPERATIONS_MAX, QUEUE_BYTES_MAX,
     frames::{self, Dialect},
-    writer::{Frame, Held},
+    writer::{AnswerPermits, Frame},
 };
 use crate::operation::{Engine, Kind, Prepared, RequestId, is_request_error};
 
@@ -145,7 +145,8 @@ async fn run<E: Executor>(
         let to = id.clone();
         let (text, place) = answer.write(move |response| frames::next(dialect, &to, response)).await;
         let bytes = text.len().min(QUEUE_BYTES_MAX) as u32;
-        let held = Held { _place: place, _room: Arc::clone(&room).acquire_many_owned(bytes).await.ok() };
+        let held =
+            AnswerPermits { _place: place, _room: Arc::clone(&room).acquire_many_owned(bytes).await.ok() };
         if out.send(Frame::Answer(text, held)).await.is_err() {
             return;
         }

@@ -18,7 +18,7 @@ pub(super) enum Frame {
     /// A GraphQL message.
     Text(String),
     /// The answer to an operation, with its place and its room in the queue until it has been sent.
-    Answer(String, Held),
+    Answer(String, AnswerPermits),
     /// A ping of WebSocket itself, which browsers acknowledge automatically.
     Ping,
     /// The last frame.
@@ -28,7 +28,7 @@ pub(super) enum Frame {
 /// What an answer takes until it has been sent: its place among the large answers, and its room in
 /// the queue.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct AnswerPermits {
     pub(super) _place: Option<LargePlace>,
     pub(super) _room: Option<OwnedSemaphorePermit>,
 }
@@ -93,7 +93,7 @@ impl Frame {
         }
     }
 
-    fn into_message(self) -> (Message, Option<Held>) {
+    fn into_message(self) -> (Message, Option<AnswerPermits>) {
         match self {
             Self::Text(text) => (Message::Text(Utf8Bytes::from(text)), None),
             Self::Answer(text, held) => (Message::Text(Utf8Bytes::from(text)), Some(held)),
