@@ -46,7 +46,7 @@ use crate::{
     health::Part,
     operation::{Engine, WithLoaders},
     prometheus,
-    server::{self, Gate, Guarded},
+    server::{self, ClientPolicy, Guarded},
     settings::Settings,
     shares::Shares,
 };
@@ -88,8 +88,8 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         .with_open_schema(settings.is_schema_open())
         .with_audit(audit.clone());
     let endpoint = endpoint(settings, engine)?;
-    let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
-    let listener = Guarded::new(listener, settings.patience(), gate);
+    let policy = ClientPolicy { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
+    let listener = Guarded::new(listener, settings.patience(), policy);
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
     let router = server::router(server::Parts {
         endpoint,

@@ -25,7 +25,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::Gate;
+use super::ClientPolicy;
 use crate::{
     client_connection::Connection,
     endpoint::BODY_ARRIVAL_MAX,
@@ -70,7 +70,7 @@ impl Default for Patience {
 pub struct Guarded {
     listener: TcpListener,
     patience: Patience,
-    gate: Gate,
+    policy: ClientPolicy,
     room: Arc<Semaphore>,
     /// Permits for refusals.
     refusals: Arc<Semaphore>,
@@ -80,10 +80,10 @@ pub struct Guarded {
 
 impl Guarded {
     /// Creates the listener.
-    pub fn new(listener: TcpListener, patience: Patience, gate: Gate) -> Self {
+    pub fn new(listener: TcpListener, patience: Patience, policy: ClientPolicy) -> Self {
         let [room, large, refusals] =
             [CONNECTIONS_MAX, LARGE_AT_A_TIME, REFUSED_AT_A_TIME].map(|most| Arc::new(Semaphore::new(most)));
-        Self { listener, patience, gate, room, refusals, large }
+        Self { listener, patience, policy, room, refusals, large }
     }
 
     /// Tells a client that its address has its share, without keeping the connection.
@@ -114,11 +114,11 @@ impl Listener for Guarded {
         let (stream, address, place) = loop {
             let (stream, address) = Listener::accept(&mut self.listener).await;
             // The clients of a proxy are counted by their requests.
-            if self.gate.proxies.trusts(address.ip()) {
+            if self.policy.proxies.trusts(address.ip()) {
                 break (stream, address, None);
             }
             let holder = Holder::at(address.ip());
-            match self.gate.shares.connection(holder) {
+            match self.policy.shares.connection(holder) {
                 Some(held) => break (stream, address, Some((holder, held))),
                 None => self.refuse(stream),
             }
@@ -302,8 +302,8 @@ mod tests {
     async fn pair(patience: Patience) -> (GuardedStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let gate = Gate { shares: Shares::default(), proxies: TrustedProxies::none() };
-        let mut guarded = Guarded::new(listener, patience, gate);
+        let policy = ClientPolicy { shares: Shares::default(), proxies: TrustedProxies::none() };
+        let mut guarded = Guarded::new(listener, patience, policy);
         let (client, (server, _)) = tokio::join!(TcpStream::connect(address), guarded.accept());
         (server, client.unwrap())
     }

@@ -4,7 +4,7 @@
 //! clients reconnect, and running requests get [`DRAIN`] to finish.
 
 mod ambiguous;
-mod gate;
+mod client_policy;
 mod guard;
 mod route;
 
@@ -35,7 +35,7 @@ use crate::{
     prometheus, web,
 };
 
-pub use gate::Gate;
+pub use client_policy::ClientPolicy;
 pub use guard::{Guarded, Patience};
 
 /// Time for running requests to finish on shutdown.
@@ -62,7 +62,7 @@ pub struct Parts<E> {
 pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     let Parts { endpoint, health, artifacts, metrics, queues, demo } = parts;
     let origins = endpoint.origins.clone();
-    let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
+    let policy = ClientPolicy { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
     let mut router = Router::new()
         .merge(endpoint.router())
         .merge(web::router())
@@ -74,7 +74,7 @@ pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n").into_response() })
-        .layer(middleware::from_fn_with_state(gate, gate::pass))
+        .layer(middleware::from_fn_with_state(policy, client_policy::pass))
         .layer(middleware::from_fn(web::secure))
         .layer(middleware::from_fn(route::name_request))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(

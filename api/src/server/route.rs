@@ -10,7 +10,7 @@ use axum::{
     routing::any,
 };
 
-use super::gate::followed;
+use super::client_policy::followed;
 use crate::{client_connection::Connection, endpoint::Endpoint, http, operation::RequestId, socket};
 
 impl<E: Executor> Endpoint<E> {

@@ -32,7 +32,7 @@ use callboard_api::{
     operation::Engine,
     origin::Origins,
     prometheus,
-    server::{self, Gate, Guarded, Patience},
+    server::{self, ClientPolicy, Guarded, Patience},
     shares::{ShareLimits, Shares},
 };
 use futures::{Stream, StreamExt as _, stream};
@@ -348,12 +348,12 @@ pub async fn start(setup: Setup) -> TestServer {
         socket_limits: setup.limits,
         ..Endpoint::new(engine, Origins::parse([ALLOWED_ORIGIN]).unwrap())
     };
-    let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
+    let policy = ClientPolicy { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
     let keyring = Keyring::parse(&"0123456789abcdef".repeat(4).into()).unwrap();
     let listener = TcpListener::bind(setup.listen).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let listener = Guarded::new(listener, setup.patience, gate);
+    let listener = Guarded::new(listener, setup.patience, policy);
     let urls = ArtifactUrls::new(Arc::new(keyring), format!("http://{address}").parse().unwrap());
     let router = server::router(server::Parts {
         endpoint,

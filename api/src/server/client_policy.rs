@@ -29,7 +29,7 @@ const NOT_COUNTED: [&str; 3] = ["/graphql", "/healthz", "/readyz"];
 
 /// Whom the server believes, and how much each may take.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct ClientPolicy {
     /// The shares of addresses and keys.
     pub shares: Shares,
     /// The proxies that say for whom a request is.
@@ -38,16 +38,20 @@ pub struct Gate {
 
 /// Middleware that finds out whose a request is, and refuses it if its address has its share or if it
 /// is ambiguous.
-pub(super) async fn pass(State(gate): State<Gate>, mut request: Request, next: middleware::Next) -> Response {
+pub(super) async fn pass(
+    State(policy): State<ClientPolicy>,
+    mut request: Request,
+    next: middleware::Next,
+) -> Response {
     let Some(peer) = Connection::of(request.extensions()).peer() else { return next.run(request).await };
-    let address = gate.proxies.client(peer.ip(), request.headers());
+    let address = policy.proxies.client(peer.ip(), request.headers());
     request.extensions_mut().insert(address);
-    if gate.proxies.trusts(peer.ip()) {
+    if policy.proxies.trusts(peer.ip()) {
         request.extensions_mut().insert(ViaProxy);
     }
     let ambiguous = ambiguous::reason(&request);
     let is_counted = ambiguous.is_some() || !NOT_COUNTED.contains(&request.uri().path());
-    if is_counted && let Err(refused) = gate.shares.request(Holder::at(address.0)) {
+    if is_counted && let Err(refused) = policy.shares.request(Holder::at(address.0)) {
         return shares::refusal(&refused);
     }
     match ambiguous {
