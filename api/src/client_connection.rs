@@ -25,7 +25,7 @@ const SOCKET: u8 = 2;
 
 /// A connection, as everybody sees it who serves it. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Connection(Arc<State>);
+pub struct ClientConnection(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -40,7 +40,7 @@ struct State {
     place: Mutex<Option<(Holder, ShareGuard)>>,
 }
 
-impl Connection {
+impl ClientConnection {
     pub(crate) fn new(peer: SocketAddr, inbox: Inbox, place: Option<(Holder, ShareGuard)>) -> Self {
         Self(Arc::new(State {
             peer: Some(peer),
@@ -108,7 +108,7 @@ impl Connection {
 
 /// The answer to a request is not complete yet.
 #[derive(Debug)]
-pub(crate) struct Answering(Connection);
+pub(crate) struct Answering(ClientConnection);
 
 impl Drop for Answering {
     fn drop(&mut self) {

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     auth::Access,
     client_address::TrustedProxies,
-    client_connection::Connection,
+    client_connection::ClientConnection,
     error::ApiError,
     operation::Engine,
     origin::Origins,
@@ -72,7 +72,11 @@ impl<E: Executor> Endpoint<E> {
     }
 
     /// Moves a connection to the share of the key that it has signed in with.
-    pub(crate) fn count_connection(&self, connection: &Connection, access: &Access) -> Result<(), ApiError> {
+    pub(crate) fn count_connection(
+        &self,
+        connection: &ClientConnection,
+        access: &Access,
+    ) -> Result<(), ApiError> {
         let key = access.caller().map(|caller| Holder::Key(caller.credential.key()));
         let has_room = key.is_none_or(|key| connection.sign_in(key, &self.shares));
         if has_room { Ok(()) } else { Err(shares::too_many_connections()) }

@@ -23,7 +23,7 @@ pub use body::BODY_BYTES_MAX;
 use crate::{
     auth::{Access, Client, CredentialWatch, Presented},
     client_address::{ClientAddress, ViaProxy},
-    client_connection::Connection,
+    client_connection::ClientConnection,
     endpoint::Endpoint,
     error::{ApiError, Code, retry_after},
     operation::{Kind, Prepared, RequestId},
@@ -59,7 +59,7 @@ async fn operate<E: Executor>(
     let cookie_refusal = endpoint.origins.cookie_refusal(headers, ViaProxy::of(request.extensions()));
     let client = Client::of_request(headers, address, media.transport(), cookie_refusal);
     let presented = Presented::in_headers(headers, &client);
-    let connection = Connection::of(request.extensions());
+    let connection = ClientConnection::of(request.extensions());
     let mut reader = Reader { media, guards: StreamGuards::default(), id };
     // Who shows nothing is counted before the body is read, and the others when they are known.
     let is_known_later = presented != Presented::Nothing;

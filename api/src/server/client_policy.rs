@@ -17,7 +17,7 @@ use http_body::{Frame, SizeHint};
 use super::ambiguous;
 use crate::{
     client_address::{TrustedProxies, ViaProxy},
-    client_connection::{Answering, Connection},
+    client_connection::{Answering, ClientConnection},
     error::{ApiError, Code},
     shares::{self, Holder, Shares},
 };
@@ -43,7 +43,9 @@ pub(super) async fn pass(
     mut request: Request,
     next: middleware::Next,
 ) -> Response {
-    let Some(peer) = Connection::of(request.extensions()).peer() else { return next.run(request).await };
+    let Some(peer) = ClientConnection::of(request.extensions()).peer() else {
+        return next.run(request).await;
+    };
     let address = policy.proxies.client(peer.ip(), request.headers());
     request.extensions_mut().insert(address);
     if policy.proxies.trusts(peer.ip()) {

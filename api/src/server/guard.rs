@@ -27,7 +27,7 @@ use tokio::{
 
 use super::ClientPolicy;
 use crate::{
-    client_connection::Connection,
+    client_connection::ClientConnection,
     endpoint::BODY_ARRIVAL_MAX,
     inbox::{Intake, LARGE_AT_A_TIME},
     shares::{self, Holder},
@@ -127,7 +127,7 @@ impl Listener for Guarded {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let intake = Intake::new(Arc::clone(&self.large));
-        let connection = Connection::new(address, intake.inbox().clone(), place);
+        let connection = ClientConnection::new(address, intake.inbox().clone(), place);
         let guarded = GuardedStream {
             stream,
             patience: self.patience,
@@ -153,7 +153,7 @@ impl Listener for Guarded {
 pub struct GuardedStream {
     stream: TcpStream,
     patience: Patience,
-    connection: Connection,
+    connection: ClientConnection,
     /// Heads that were complete when it was last looked.
     heads: u64,
     /// Runs while the head of a request is arriving.
@@ -168,7 +168,7 @@ pub struct GuardedStream {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Connected<IncomingStream<'_, Guarded>> for Connection {
+impl Connected<IncomingStream<'_, Guarded>> for ClientConnection {
     fn connect_info(stream: IncomingStream<'_, Guarded>) -> Self {
         stream.io().connection.clone()
     }

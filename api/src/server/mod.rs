@@ -29,7 +29,7 @@ use tower_http::{
 
 use crate::{
     artifacts::{self, Artifacts},
-    client_connection::Connection,
+    client_connection::ClientConnection,
     endpoint::Endpoint,
     health::{self, Part},
     prometheus, web,
@@ -92,7 +92,7 @@ pub async fn run(
     shutdown: CancellationToken,
     sockets: TaskTracker,
 ) -> io::Result<()> {
-    let served = axum::serve(listener, router.into_make_service_with_connect_info::<Connection>())
+    let served = axum::serve(listener, router.into_make_service_with_connect_info::<ClientConnection>())
         .with_graceful_shutdown(shutdown.clone().cancelled_owned())
         .into_future();
     let ended = tokio::select! {

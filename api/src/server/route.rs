@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::client_policy::followed;
-use crate::{client_connection::Connection, endpoint::Endpoint, http, operation::RequestId, socket};
+use crate::{client_connection::ClientConnection, endpoint::Endpoint, http, operation::RequestId, socket};
 
 impl<E: Executor> Endpoint<E> {
     /// The route `/graphql`.
@@ -39,7 +39,7 @@ fn wants_socket(headers: &HeaderMap) -> bool {
 /// Middleware that gives every request an id and returns it in a header, and tells the connection
 /// how long the request is being answered.
 pub(super) async fn name_request(mut request: Request, next: middleware::Next) -> Response {
-    let answering = Connection::of(request.extensions()).answer();
+    let answering = ClientConnection::of(request.extensions()).answer();
     let id = RequestId::draw(callboard::clock::IdSource);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;

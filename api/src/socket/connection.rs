@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     auth::{Access, Client, CredentialWatch, Presented},
-    client_connection::Connection,
+    client_connection::ClientConnection,
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
     operation::{Engine, Envelope, Prepared, RequestId},
@@ -34,7 +34,7 @@ const CONTROL_HEAD_BYTES: usize = 6;
 /// Where a socket comes from.
 pub(super) struct Origin {
     pub(super) client: Client,
-    pub(super) connection: Connection,
+    pub(super) connection: ClientConnection,
     /// The socket's place in the share of its address, and of its key once it has signed in.
     pub(super) share: Option<ShareGuard>,
 }

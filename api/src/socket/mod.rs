@@ -29,7 +29,7 @@ pub use close::Close;
 use crate::{
     auth::{Access, Client, Presented, Transport},
     client_address::{ClientAddress, ViaProxy},
-    client_connection::Connection,
+    client_connection::ClientConnection,
     endpoint::Endpoint,
     inbox::SMALL_BYTES_MAX,
     operation::RequestId,
@@ -83,7 +83,7 @@ pub(crate) async fn upgrade<E: Executor>(
     if let Err(refused) = endpoint.count(&Access::Anonymous, address) {
         return shares::refusal(&refused);
     }
-    let connection = Connection::of(request.extensions());
+    let connection = ClientConnection::of(request.extensions());
     let (mut parts, _body) = request.into_parts();
     if let Err(status) = GraphQLProtocol::from_request_parts(&mut parts, &()).await {
         return (status, "Offer the WebSocket protocol graphql-transport-ws.\n").into_response();
