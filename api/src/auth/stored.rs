@@ -8,7 +8,7 @@ use callboard::{
     store::{
         StoreError,
         catalogue::{
-            api_keys::{self, Standing},
+            api_keys::{self, CredentialStatus},
             sessions::{self, SessionKey},
         },
     },
@@ -40,9 +40,9 @@ impl StoredKeys {
     async fn find_key(&self, key: KeyHash) -> Result<Verdict, StoreError> {
         Ok(match self.keys.key(&key.hash).await? {
             None => Verdict::Unknown,
-            Some(Standing::Revoked(key)) => Verdict::Revoked(key.name),
-            Some(Standing::Expired(key)) => Verdict::Expired(key.name),
-            Some(Standing::Valid { of: key, .. }) => Verdict::Valid(Caller {
+            Some(CredentialStatus::Revoked(key)) => Verdict::Revoked(key.name),
+            Some(CredentialStatus::Expired(key)) => Verdict::Expired(key.name),
+            Some(CredentialStatus::Valid { of: key, .. }) => Verdict::Valid(Caller {
                 name: key.name,
                 role: key.role.into(),
                 credential: Credential::Key(key.id),
@@ -54,9 +54,13 @@ impl StoredKeys {
     async fn find_session(&self, cookie: KeyHash) -> Result<Verdict, StoreError> {
         let session = match self.keys.session(&cookie.hash, self.life).await? {
             None => return Ok(Verdict::Unknown),
-            Some(Standing::Revoked(session)) => return Ok(Verdict::Revoked(session.key.name().to_owned())),
-            Some(Standing::Expired(session)) => return Ok(Verdict::Expired(session.key.name().to_owned())),
-            Some(Standing::Valid { of: session, .. }) => session,
+            Some(CredentialStatus::Revoked(session)) => {
+                return Ok(Verdict::Revoked(session.key.name().to_owned()));
+            }
+            Some(CredentialStatus::Expired(session)) => {
+                return Ok(Verdict::Expired(session.key.name().to_owned()));
+            }
+            Some(CredentialStatus::Valid { of: session, .. }) => session,
         };
         let expires_at = Some(session.expires_at);
         Ok(match session.key {

@@ -18,7 +18,7 @@ use crate::{
     steps::StepError,
     store::{
         self, Connection, Store, StoreError,
-        catalogue::api_keys::{self, ApiKey, NewApiKey, Role, Standing},
+        catalogue::api_keys::{self, ApiKey, CredentialStatus, NewApiKey, Role},
         commit,
         queues::backlog,
     },
@@ -124,10 +124,10 @@ impl Keys {
 
     /// Returns the key with this hash, or `None` if there is none. Records the use of a valid key,
     /// at most once a minute.
-    pub async fn key(&self, hash: &[u8; 32]) -> Result<Option<Standing<ApiKey>>, StoreError> {
+    pub async fn key(&self, hash: &[u8; 32]) -> Result<Option<CredentialStatus<ApiKey>>, StoreError> {
         let mut connection = self.store.connection().await?;
         let found = api_keys::find(&mut connection, hash, TOUCH_AFTER_SECS).await?;
-        if let Some(Standing::Valid { of, is_due: true }) = &found {
+        if let Some(CredentialStatus::Valid { of, is_due: true }) = &found {
             api_keys::touch(&mut connection, of.id, TOUCH_AFTER_SECS).await?;
         }
         Ok(found)

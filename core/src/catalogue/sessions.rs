@@ -15,7 +15,7 @@ use crate::{
     store::{
         StoreError,
         catalogue::{
-            api_keys::Standing,
+            api_keys::CredentialStatus,
             sessions::{self, KeyRef, NewSession, Session},
         },
         commit,
@@ -101,11 +101,11 @@ impl Keys {
         &self,
         hash: &[u8; 32],
         life: SessionLife,
-    ) -> Result<Option<Standing<Session>>, StoreError> {
+    ) -> Result<Option<CredentialStatus<Session>>, StoreError> {
         let (idle, touch_after) = (life.idle.as_secs_f64(), life.touch_after_secs());
         let mut connection = self.store.connection().await?;
         let found = sessions::find(&mut connection, hash, idle, touch_after).await?;
-        if let Some(Standing::Valid { of, is_due: true }) = &found {
+        if let Some(CredentialStatus::Valid { of, is_due: true }) = &found {
             sessions::touch(&mut connection, of.id, touch_after).await?;
         }
         Ok(found)

@@ -12,7 +12,7 @@ use callboard::{
     store::{
         audit::{self, Filter, PageRequest},
         catalogue::{
-            api_keys::{Role, Standing},
+            api_keys::{CredentialStatus, Role},
             sessions::KeyRef,
         },
     },
@@ -38,18 +38,18 @@ async fn a_key_is_valid_until_it_expires_or_is_revoked() {
     let catalogue = catalogue().await;
     let (id, hash) = create(&catalogue, "first").await;
     let found = || async { catalogue.keys().key(&hash).await.unwrap().unwrap() };
-    let Standing::Valid { of, is_due: true } = found().await else { panic!("a new key is valid") };
+    let CredentialStatus::Valid { of, is_due: true } = found().await else { panic!("a new key is valid") };
     assert_eq!((of.id, of.name.as_str(), of.role, of.expires_at), (id, "first", Role::Operator, None));
     assert_eq!(catalogue.keys().key(&api_key::hash("cb_other")).await.unwrap(), None);
     catalogue
         .execute("UPDATE api_keys SET expires_at = clock_timestamp() + '1 hour' WHERE id = $1", &[id.uuid()])
         .await;
-    assert!(matches!(found().await, Standing::Valid { .. }));
+    assert!(matches!(found().await, CredentialStatus::Valid { .. }));
     catalogue.execute("UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1", &[id.uuid()]).await;
-    assert!(matches!(found().await, Standing::Expired(_)));
+    assert!(matches!(found().await, CredentialStatus::Expired(_)));
     let revoked = catalogue.keys().key_revoke(id).await.unwrap();
     assert!(revoked.revoked_at.is_some());
-    assert!(matches!(found().await, Standing::Revoked(_)));
+    assert!(matches!(found().await, CredentialStatus::Revoked(_)));
     assert_eq!(catalogue.keys().key_revoke(id).await.unwrap(), revoked, "the key stays revoked");
 }
 

@@ -103,7 +103,7 @@ catalogue_table!(key_rows, "api_keys", ApiKeyId => ApiKey:
 
 /// What a hash is found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing<T> {
+pub enum CredentialStatus<T> {
     /// It gives access, and its use should be recorded if `is_due`.
     Valid {
         /// What it belongs to.
@@ -124,7 +124,7 @@ pub async fn find(
     connection: &mut Connection,
     hash: &[u8; 32],
     touch_after_secs: f64,
-) -> Result<Option<Standing<ApiKey>>, StoreError> {
+) -> Result<Option<CredentialStatus<ApiKey>>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT id, name, role, created_at, last_used_at, expires_at, revoked_at,
                coalesce(last_used_at < clock_timestamp() - make_interval(secs => $2), true) AS "is_due!",
@@ -147,9 +147,9 @@ pub async fn find(
         revoked_at: row.revoked_at,
     })?;
     Ok(Some(match key {
-        key if key.revoked_at.is_some() => Standing::Revoked(key),
-        key if is_expired => Standing::Expired(key),
-        key => Standing::Valid { of: key, is_due },
+        key if key.revoked_at.is_some() => CredentialStatus::Revoked(key),
+        key if is_expired => CredentialStatus::Expired(key),
+        key => CredentialStatus::Valid { of: key, is_due },
     }))
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use super::api_keys::{Role, Standing};
+use super::api_keys::{CredentialStatus, Role};
 use crate::{
     audit::CONFIGURED_KEY,
     clock::Time,
@@ -112,7 +112,7 @@ pub async fn find(
     hash: &[u8; 32],
     idle_secs: f64,
     touch_after_secs: f64,
-) -> Result<Option<Standing<Session>>, StoreError> {
+) -> Result<Option<CredentialStatus<Session>>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT sessions.id, key_id, api_keys.name AS "name?", api_keys.role AS "role?", configured_hash,
                least(sessions.expires_at, api_keys.expires_at) AS "expires_at!",
@@ -139,11 +139,11 @@ pub async fn find(
         expires_at: row.expires_at,
     })?;
     Ok(Some(if is_revoked {
-        Standing::Revoked(session)
+        CredentialStatus::Revoked(session)
     } else if is_expired {
-        Standing::Expired(session)
+        CredentialStatus::Expired(session)
     } else {
-        Standing::Valid { of: session, is_due }
+        CredentialStatus::Valid { of: session, is_due }
     }))
 }
 
