@@ -27,12 +27,12 @@ pub enum JobNews {
     /// An event of the job.
     Event(EventRecord),
     /// The job's current state, at the start of the stream.
-    Standing(Standing),
+    Snapshot(JobSnapshot),
 }
 
 /// The current state of a job, at the start of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Standing {
+pub struct JobSnapshot {
     /// The job's state and version.
     pub position: Position,
     /// When that was read.
@@ -99,8 +99,8 @@ impl JobEvents {
             (true, false) => (position.version, Following::BeginsAnew),
             (false, _) => (first - 1, Following::Begins),
         };
-        let standing = Standing { position, at: clock::now(), goes_on_after, following };
-        self.next.push_back(JobNews::Standing(standing));
+        let snapshot = JobSnapshot { position, at: clock::now(), goes_on_after, following };
+        self.next.push_back(JobNews::Snapshot(snapshot));
         self.read = goes_on_after;
         self.take(events);
     }

@@ -41,7 +41,7 @@ use tokio::{sync::watch, task::JoinHandle};
 pub use batch_loader::BatchLoader;
 pub use changes::{Change, Changes};
 pub use cursor::{ChangesCursor, EventCursor, LogCursor};
-pub use job_events::{Following, JobNews, Standing};
+pub use job_events::{Following, JobNews, JobSnapshot};
 pub use job_log::Lines;
 pub use selection::{HasSearch, Selection};
 

@@ -122,23 +122,23 @@ impl From<EventRecord> for JobEvent {
 
 impl From<JobNews> for JobEvent {
     fn from(news: JobNews) -> Self {
-        let standing = match news {
+        let snapshot = match news {
             JobNews::Event(event) => return event.into(),
-            JobNews::Standing(standing) => standing,
+            JobNews::Snapshot(snapshot) => snapshot,
         };
         Self {
-            job: standing.position.job,
-            place: standing.goes_on_after,
-            kind: match standing.following {
+            job: snapshot.position.job,
+            place: snapshot.goes_on_after,
+            kind: match snapshot.following {
                 Following::Begins => JobEventKind::Snapshot,
                 Following::BeginsAnew => JobEventKind::Reset,
             },
-            at: standing.at,
+            at: snapshot.at,
             message: String::new(),
             actor: None,
-            attempt: (standing.position.attempt > 0).then_some(standing.position.attempt),
-            state: standing.position.state.into(),
-            version: standing.position.version,
+            attempt: (snapshot.position.attempt > 0).then_some(snapshot.position.attempt),
+            state: snapshot.position.state.into(),
+            version: snapshot.position.version,
         }
     }
 }
