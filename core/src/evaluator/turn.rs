@@ -78,13 +78,13 @@ struct Line {
 pub struct Turn<'a> {
     pub(super) evaluator: &'a Evaluator,
     purpose: Purpose<'a>,
-    place: Option<Place<'a>>,
+    ticket: Option<LineTicket<'a>>,
     waited: Duration,
 }
 
-/// A place in a line.
+/// A place in a line of turns.
 #[derive(Debug)]
-struct Place<'a> {
+struct LineTicket<'a> {
     queues: &'a Queues,
     line: Line,
     turn: Arc<Semaphore>,
@@ -146,36 +146,36 @@ impl Queues {
         }
     }
 
-    fn last_of(&self, line: Line) -> Result<Place<'_>, Unavailable> {
+    fn last_of(&self, line: Line) -> Result<LineTicket<'_>, Unavailable> {
         let mut lines = self.lines.lock();
         let turn = lines.entry(line.clone()).or_insert_with(|| Arc::new(Semaphore::new(1)));
         // One reference is the map's.
         if Arc::strong_count(turn) > LINE_MAX {
             return Err(Unavailable::Busy);
         }
-        Ok(Place { queues: self, line, turn: Arc::clone(turn), is_first: false })
+        Ok(LineTicket { queues: self, line, turn: Arc::clone(turn), is_first: false })
     }
 }
 
 impl<'a> Turn<'a> {
     pub(super) const fn new(evaluator: &'a Evaluator, purpose: Purpose<'a>) -> Self {
-        Self { evaluator, purpose, place: None, waited: Duration::ZERO }
+        Self { evaluator, purpose, ticket: None, waited: Duration::ZERO }
     }
 
     /// Waits until the caller's earlier turns are over. The first evaluation that is not light does
     /// so by itself.
     pub async fn begin(&mut self) -> Result<(), Unavailable> {
-        if self.place.is_some() {
+        if self.ticket.is_some() {
             return Ok(());
         }
         let Some(line) = self.purpose.line() else { return Ok(()) };
         let since = Instant::now();
-        let mut place = self.evaluator.queues().last_of(line)?;
-        let first = timeout(self.purpose.limits().wait, place.turn.acquire()).await;
+        let mut ticket = self.evaluator.queues().last_of(line)?;
+        let first = timeout(self.purpose.limits().wait, ticket.turn.acquire()).await;
         // The lines are never closed.
         first.ok().and_then(Result::ok).ok_or(Unavailable::Busy)?.forget();
-        place.is_first = true;
-        self.place = Some(place);
+        ticket.is_first = true;
+        self.ticket = Some(ticket);
         self.waited += since.elapsed();
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for LineTicket<'_> {
     fn drop(&mut self) {
         if self.is_first {
             self.turn.add_permits(1);
