@@ -13,7 +13,7 @@ use super::{AllowList, CommandSpec, LineSpec, SpecInput, composition::render};
 use crate::{
     cache::{self, Cache},
     compose::{
-        Ingredients, InputSchema, Nonce, Place, Received, TemplateAt, Templates, Text, check_schema,
+        Ingredients, InputSchema, Nonce, Received, TemplateAt, Templates, Text, TextSink, check_schema,
         find_secrets,
     },
     refusal::{Refusal, RefusalCode},
@@ -76,7 +76,7 @@ enum Order {
 
 #[derive(PartialEq, Eq, Hash, Deserialize)]
 struct Template {
-    place: Place,
+    place: TextSink,
     path: Vec<String>,
     source: String,
 }

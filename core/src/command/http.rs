@@ -14,8 +14,8 @@ use super::{AllowList, BODY_BYTES_MAX, CommandKind, http_target, invalid, text_f
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedHttp, ComposedParts, Ingredients, OutputProtocol, Piece, Place, ProcessPlan, Program,
-        RevealError, Run, SecretRef, SecretValues, ServiceFacts, Task, TemplateAt, Text, URL_BYTES_MAX,
+        ComposedHttp, ComposedParts, Ingredients, OutputProtocol, Piece, ProcessPlan, Program, RevealError,
+        Run, SecretRef, SecretValues, ServiceFacts, Task, TemplateAt, Text, TextSink, URL_BYTES_MAX,
         WorkerPaths, has_template, literal_has, refused,
     },
     refusal::{Refusal, RefusalCode},
@@ -174,12 +174,12 @@ impl CommandKind for HttpSpec {
     }
 
     fn templates(&self) -> Vec<TemplateAt<'_>> {
-        let mut templates = vec![TemplateAt::new(Place::HttpUrl, &["http", "url"], &self.url)];
+        let mut templates = vec![TemplateAt::new(TextSink::HttpUrl, &["http", "url"], &self.url)];
         for (name, value) in &self.headers {
-            templates.push(TemplateAt::new(Place::HttpHeader, &["http", "headers", name], value));
+            templates.push(TemplateAt::new(TextSink::HttpHeader, &["http", "headers", name], value));
         }
         if let Some(body) = &self.body {
-            templates.push(TemplateAt::new(Place::HttpBody, &["http", "body"], body));
+            templates.push(TemplateAt::new(TextSink::HttpBody, &["http", "body"], body));
         }
         templates
     }
@@ -228,8 +228,8 @@ fn check_headers(headers: &BTreeMap<String, String>) -> Vec<Refusal> {
         }
         seen.push(lower);
         refusals.extend(text_fault(&path, value, HEADER_BYTES_MAX));
-        if literal_has(value, |c| c != '\0' && Place::HttpHeader.forbids(c)) {
-            let what = Place::HttpHeader.forbidden();
+        if literal_has(value, |c| c != '\0' && TextSink::HttpHeader.forbids(c)) {
+            let what = TextSink::HttpHeader.forbidden();
             refusals.push(invalid(&path, format!("a header must not contain {what}")));
         }
     }
@@ -250,10 +250,10 @@ fn joined(url: Text, services: &[ServiceFacts<'_>]) -> Text {
 
 /// The message of what is wrong with a URL, if anything.
 fn url_fault(text: &str) -> Option<String> {
-    if text.contains(|c| Place::HttpUrl.forbids(c)) {
+    if text.contains(|c| TextSink::HttpUrl.forbids(c)) {
         return Some(format!(
             "must not contain {}. Write `%0A` for a line break",
-            Place::HttpUrl.forbidden()
+            TextSink::HttpUrl.forbidden()
         ));
     }
     let Ok(url) = Url::parse(text) else {
@@ -309,7 +309,7 @@ impl Task for HttpTask<'_> {
         let mut headers = serde_json::Map::new();
         for (name, value) in &self.headers {
             let shown = value.reveal(values, paths)?;
-            if shown.contains(|c| Place::HttpHeader.forbids(c)) {
+            if shown.contains(|c| TextSink::HttpHeader.forbids(c)) {
                 return Err(RevealError::NotOneLine { place: format!("header {name}") });
             }
             headers.insert((*name).to_owned(), shown.into());

@@ -14,8 +14,8 @@ use super::{
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedParts, Ingredients, OutputProtocol, Place, ProcessPlan, Program, RevealError, Run, SecretRef,
-        SecretValues, Task, TemplateAt, Text, WorkerPaths, has_template,
+        ComposedParts, Ingredients, OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretRef,
+        SecretValues, Task, TemplateAt, Text, TextSink, WorkerPaths, has_template,
     },
     name::is_variable_name,
     refusal::Refusal,
@@ -149,13 +149,13 @@ impl CommandKind for ProgramSpec {
         let mut templates = Vec::with_capacity(self.arguments.len() + self.environment.len() + 1);
         for (index, argument) in self.arguments.iter().enumerate() {
             let path = ["program", "arguments", &index.to_string()];
-            templates.push(TemplateAt::new(Place::Argument, &path, argument));
+            templates.push(TemplateAt::new(TextSink::Argument, &path, argument));
         }
         for (name, value) in &self.environment {
-            templates.push(TemplateAt::new(Place::Variable, &["program", "environment", name], value));
+            templates.push(TemplateAt::new(TextSink::Variable, &["program", "environment", name], value));
         }
         if let Some(stdin) = &self.stdin {
-            templates.push(TemplateAt::new(Place::Stdin, &["program", "stdin"], stdin));
+            templates.push(TemplateAt::new(TextSink::Stdin, &["program", "stdin"], stdin));
         }
         templates
     }

@@ -198,7 +198,7 @@ pub(super) fn size_of(value: &serde_json::Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::{Place, TemplateAt, Templates};
+    use crate::compose::{TemplateAt, Templates, TextSink};
 
     #[test]
     fn what_only_places_and_asks_is_light() {
@@ -244,7 +244,7 @@ mod tests {
             }
             if weight(&source).is_some() {
                 light += 1;
-                let at = TemplateAt::new(Place::Argument, &[], &source);
+                let at = TemplateAt::new(TextSink::Argument, &[], &source);
                 drop(Templates::compile(vec![at]));
             }
         }

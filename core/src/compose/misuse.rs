@@ -23,7 +23,7 @@ use super::{
     secret_inputs::{is_secret, spread},
     tags::{Part, Tag, TokenKind, parts},
     template::{TemplateAt, engine, has_template, misplaced, position},
-    text::{Place, SecretRef},
+    text::{SecretRef, TextSink},
 };
 use crate::refusal::{Refusal, RefusalCode};
 
@@ -69,7 +69,7 @@ enum Use<'a> {
 }
 
 /// The first misuse in a template: where its expression begins, and the message.
-fn fault(source: &str, place: Option<Place>, schema: &serde_json::Value) -> Option<(usize, String)> {
+fn fault(source: &str, place: Option<TextSink>, schema: &serde_json::Value) -> Option<(usize, String)> {
     let of_tag = |part| match part {
         Part::Tag(tag) => Some(tag),
         Part::Text(_) => None,
@@ -176,7 +176,7 @@ impl<'a> Known<'a> {
             values.push(("proxy", Value::from_pairs([("username", username), ("password", password)])));
         }
         if is_used("input") {
-            let mut places = Places { root: schema, names: &names, left: INPUT_PLACES_MAX };
+            let mut places = SecretLookup { root: schema, names: &names, left: INPUT_PLACES_MAX };
             values.extend(places.value(&[schema], "", 0, &mut marks).map(|input| ("input", input)));
         }
         Self { values, marks, bound }
@@ -230,7 +230,7 @@ impl<'a> Known<'a> {
         Ok(())
     }
 
-    fn rendered(&self, expression: &str, place: Option<Place>) -> Result<(), String> {
+    fn rendered(&self, expression: &str, place: Option<TextSink>) -> Result<(), String> {
         let found = self.value(expression).map_err(|misused| misused.to_string())?;
         let Some(value) = found else { return Ok(()) };
         let is_text = value.as_str().is_some() || value.downcast_object_ref::<Opaque>().is_some();
@@ -262,13 +262,13 @@ fn misused(error: &Error) -> Option<Misused> {
 }
 
 /// Looks for the secrets of the input that a template may name.
-struct Places<'a> {
+struct SecretLookup<'a> {
     root: &'a serde_json::Value,
     names: &'a BTreeSet<&'a str>,
     left: usize,
 }
 
-impl Places<'_> {
+impl SecretLookup<'_> {
     /// What `schemas` say of a value: a secret, an object with the secrets in it, or nothing.
     fn value(
         &mut self,

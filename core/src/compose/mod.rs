@@ -43,7 +43,7 @@ pub use secret_inputs::{BadSecretInputs, Input, SecretInputs};
 pub(crate) use secret_inputs::{find_secrets, split};
 pub use template::TemplateAt;
 pub(crate) use template::{LightWeight, Templates, has_template, literal_has, refused, unknown_names};
-pub use text::{Encoding, Piece, Place, SecretRef, Text, URL_BYTES_MAX};
+pub use text::{Encoding, Piece, SecretRef, Text, TextSink, URL_BYTES_MAX};
 pub use worker_paths::{Sandbox, WorkerPaths};
 
 use crate::clock;

@@ -21,7 +21,7 @@ use super::{
     extent, filters, light, names,
     scope::{Marks, Opaque, Roots},
     tags,
-    text::{Place, Text},
+    text::{Text, TextSink},
     variables,
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub struct TemplateAt<'a> {
     /// Where the text is used, which decides whether secrets are allowed in it.
-    pub place: Place,
+    pub place: TextSink,
     /// Its path in the API's input.
     pub path: Vec<String>,
     /// The template.
@@ -41,7 +41,7 @@ pub struct TemplateAt<'a> {
 }
 
 impl<'a> TemplateAt<'a> {
-    pub(crate) fn new(place: Place, path: &[&str], source: &'a str) -> Self {
+    pub(crate) fn new(place: TextSink, path: &[&str], source: &'a str) -> Self {
         Self { place, path: spec_path(path), source }
     }
 }
@@ -90,7 +90,7 @@ const RENDERED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A compiled template.
 #[derive(Debug)]
 pub(super) struct Slot {
-    place: Place,
+    place: TextSink,
     path: Vec<String>,
     source: Source,
 }
@@ -247,7 +247,7 @@ impl Fault {
 }
 
 /// Applies the rules of the place where the text is used.
-fn checked(place: Place, text: Text) -> Result<Text, String> {
+fn checked(place: TextSink, text: Text) -> Result<Text, String> {
     if let Some(fault) = misplaced(place, &text) {
         return Err(fault);
     }
@@ -266,7 +266,7 @@ fn checked(place: Place, text: Text) -> Result<Text, String> {
 }
 
 /// The message for a secret in a place that others can read.
-pub(super) fn misplaced(place: Place, text: &Text) -> Option<String> {
+pub(super) fn misplaced(place: TextSink, text: &Text) -> Option<String> {
     let secret = text.secrets().next().filter(|_| !place.may_hold_secrets())?;
     let (noun, instead) = (place.noun(), place.instead());
     Some(format!(

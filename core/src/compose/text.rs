@@ -66,7 +66,7 @@ impl fmt::Display for SecretRef {
 
 /// Where a rendered text is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Place {
+pub enum TextSink {
     /// An argument of a program, which every user of the machine can read.
     Argument,
     /// The value of an environment variable.
@@ -81,7 +81,7 @@ pub enum Place {
     HttpBody,
 }
 
-impl Place {
+impl TextSink {
     /// Whether secrets are allowed there.
     pub const fn may_hold_secrets(self) -> bool {
         match self {
