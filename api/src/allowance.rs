@@ -2,7 +2,7 @@
 //!
 //! The cost of a document counts fields, and a field may be one byte or a mebibyte. So the values
 //! of an answer are weighed while they are made (`graphql::weigh`), and an operation whose answer
-//! becomes too large ends. Answers that are not small have places, a few for each key and in the
+//! becomes too large ends. Answers that are not small have slots, a few for each key and in the
 //! whole process, from when they have grown so large until they are sent.
 
 use std::{
@@ -36,7 +36,7 @@ const LARGE_MAX: usize = 16;
 /// How many more of a key may wait for that, with what they have loaded, and for how long.
 const WAITING_OF_KEY_MAX: usize = 8;
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// When a client may try again for whose answer there was no place, in seconds.
+/// When a client may try again for whose answer there was no slot, in seconds.
 const RETRY_AFTER: u64 = 5;
 /// How many statements of an operation, and of a key, may read at a time.
 const STATEMENTS_MAX: usize = 2;
@@ -51,7 +51,7 @@ pub struct Allowances(Arc<State>);
 #[derive(Debug)]
 struct State {
     large: Arc<Semaphore>,
-    /// Of all who have not signed in, who have the places of one key together.
+    /// Of all who have not signed in, who have the slots of one key together.
     large_of_strangers: Arc<Semaphore>,
     wait_max: Duration,
     of_holders: Mutex<Cache<Holder, Arc<OfHolder>>>,
@@ -82,7 +82,7 @@ impl Default for Allowances {
 }
 
 impl Allowances {
-    /// Allowances whose large answers wait so long for a place.
+    /// Allowances whose large answers wait so long for a slot.
     fn waiting(wait_max: Duration) -> Self {
         let state = State {
             large: Arc::new(Semaphore::new(LARGE_MAX)),
@@ -111,7 +111,7 @@ impl Allowances {
             bytes: AtomicUsize::new(0),
             waits: AtomicBool::new(true),
             fault: SetOnce::new(),
-            place: AsyncMutex::new(None),
+            slot: AsyncMutex::new(None),
             statements: Arc::new(Semaphore::new(STATEMENTS_MAX)),
             of_holder,
             of_process: self.clone(),
@@ -123,19 +123,19 @@ impl Allowances {
 #[derive(Debug)]
 pub struct Allowance {
     bytes: AtomicUsize,
-    /// Whether a large answer waits for a place.
+    /// Whether a large answer waits for a slot.
     waits: AtomicBool,
     /// Why the operation has to end, if it has to.
     fault: SetOnce<ApiError>,
-    place: AsyncMutex<Option<LargePlace>>,
+    slot: AsyncMutex<Option<LargeAnswerSlot>>,
     statements: Arc<Semaphore>,
     of_holder: Arc<OfHolder>,
     of_process: Allowances,
 }
 
-/// The place of a large answer, until it is dropped.
+/// The slot of a large answer, until it is dropped.
 #[derive(Debug)]
-pub struct LargePlace {
+pub struct LargeAnswerSlot {
     _of_holder: Permit,
     _of_process: Permit,
 }
@@ -156,10 +156,10 @@ impl Allowance {
         self.waits.store(false, Ordering::Relaxed);
     }
 
-    /// Counts bytes of the answer. A large answer first waits for its place.
+    /// Counts bytes of the answer. A large answer first waits for its slot.
     ///
     /// Returns an error with `TOO_COMPLEX` if the answer would be larger than [`ANSWER_BYTES_MAX`],
-    /// and with `UNAVAILABLE` if there was no place for it.
+    /// and with `UNAVAILABLE` if there was no slot for it.
     pub async fn charge(&self, bytes: usize) -> Result<(), ApiError> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let total = before.saturating_add(bytes);
@@ -169,23 +169,23 @@ impl Allowance {
         if total <= SMALL_ANSWER_BYTES || !self.waits.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let mut place = self.place.lock().await;
+        let mut slot = self.slot.lock().await;
         if let Some(fault) = self.fault.get() {
             return Err(fault.clone());
         }
-        if place.is_none() {
-            *place = Some(self.find_place().await.ok_or_else(|| self.end(no_place()))?);
+        if slot.is_none() {
+            *slot = Some(self.wait_for_slot().await.ok_or_else(|| self.end(no_slot()))?);
         }
         Ok(())
     }
 
-    async fn find_place(&self) -> Option<LargePlace> {
+    async fn wait_for_slot(&self) -> Option<LargeAnswerSlot> {
         let _waiting = self.of_holder.waiting.try_acquire().ok()?;
-        let place = async {
+        let slot = async {
             let of_holder = permit(&self.of_holder.large).await;
-            LargePlace { _of_holder: of_holder, _of_process: permit(&self.of_process.0.large).await }
+            LargeAnswerSlot { _of_holder: of_holder, _of_process: permit(&self.of_process.0.large).await }
         };
-        timeout(self.of_process.0.wait_max, place).await.ok()
+        timeout(self.of_process.0.wait_max, slot).await.ok()
     }
 
     fn end(&self, fault: ApiError) -> ApiError {
@@ -204,12 +204,12 @@ impl Allowance {
         self.fault.wait().await;
     }
 
-    /// Takes what the answer has: its place, and whether it is large. The next message of a
+    /// Takes what the answer has: its slot, and whether it is large. The next message of a
     /// subscription starts anew.
-    pub fn take(&self) -> (Option<LargePlace>, bool) {
+    pub fn take(&self) -> (Option<LargeAnswerSlot>, bool) {
         let is_large = self.bytes.swap(0, Ordering::Relaxed) > SMALL_ANSWER_BYTES;
         // Nothing is charged any more, so the lock is free.
-        (self.place.try_lock().ok().and_then(|mut place| place.take()), is_large)
+        (self.slot.try_lock().ok().and_then(|mut slot| slot.take()), is_large)
     }
 
     /// Waits until the operation may run a statement that reads.
@@ -233,7 +233,7 @@ pub fn too_large() -> ApiError {
     ApiError::new(Code::TooComplex, message)
 }
 
-fn no_place() -> ApiError {
+fn no_slot() -> ApiError {
     let message = format!(
         "Other large answers of this key, or of many keys, are being sent. Try again in {RETRY_AFTER} s, or ask for \
          less at a time."

@@ -34,8 +34,8 @@ pub(super) async fn write(media: Media, result: Answer) -> Response {
         refusal(&result.errors)
     } else {
         let headers = result.http_headers.clone();
-        let (text, place) = result.write(|response| Written(response).to_text()).await;
-        let mut response = Response::new(Body::new(WeighedBody::new(text, place)));
+        let (text, slot) = result.write(|response| Written(response).to_text()).await;
+        let mut response = Response::new(Body::new(WeighedBody::new(text, slot)));
         *response.headers_mut() = headers;
         response
     };

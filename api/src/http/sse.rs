@@ -60,9 +60,9 @@ pub(super) fn stream<E: Executor>(
     };
     let events = results
         .then(|answer| answer.write(next))
-        .map(move |(event, place)| {
+        .map(move |(event, slot)| {
             // Replaced when the next event is asked for, because this one has been sent then.
-            let _sent = std::mem::replace(&mut being_sent, place);
+            let _sent = std::mem::replace(&mut being_sent, slot);
             event
         })
         .chain(stream::once(future::ready(complete())))

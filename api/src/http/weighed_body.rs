@@ -1,4 +1,4 @@
-//! The body of an answer, which keeps its place among the large answers until it has been sent.
+//! The body of an answer, which keeps its slot among the large answers until it has been sent.
 
 use std::{
     io,
@@ -10,27 +10,27 @@ use std::{
 use axum::body::{Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-use crate::allowance::LargePlace;
+use crate::allowance::LargeAnswerSlot;
 
 /// Bytes of one frame. The connection asks for the next one when it has room.
 const FRAME_BYTES: usize = 64 * 1024;
 /// Least pace at which a client takes a large answer, in bytes a second, after a time to begin. Its
-/// place would otherwise be taken for as long as a client likes.
+/// slot would otherwise be taken for as long as a client likes.
 const PACE: usize = 128 * 1024;
 const BEGIN: Duration = Duration::from_secs(30);
 
-/// A text in frames, with its place until the last one is taken.
+/// A text in frames, with its slot until the last one is taken.
 #[derive(Debug)]
 pub(super) struct WeighedBody {
     rest: Bytes,
-    place: Option<LargePlace>,
+    slot: Option<LargeAnswerSlot>,
     until: Instant,
 }
 
 impl WeighedBody {
-    pub(super) fn new(text: String, place: Option<LargePlace>) -> Self {
+    pub(super) fn new(text: String, slot: Option<LargeAnswerSlot>) -> Self {
         let until = Instant::now() + BEGIN + Duration::from_secs((text.len() / PACE) as u64);
-        Self { rest: text.into(), place, until }
+        Self { rest: text.into(), slot, until }
     }
 }
 
@@ -45,14 +45,14 @@ impl HttpBody for WeighedBody {
         if self.rest.is_empty() {
             return Poll::Ready(None);
         }
-        if self.place.is_some() && Instant::now() > self.until {
-            self.place = None;
+        if self.slot.is_some() && Instant::now() > self.until {
+            self.slot = None;
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));
         }
         let length = self.rest.len().min(FRAME_BYTES);
         let frame = self.rest.split_to(length);
         if self.rest.is_empty() {
-            self.place = None;
+            self.slot = None;
         }
         Poll::Ready(Some(Ok(Frame::data(frame))))
     }

@@ -12,34 +12,34 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::allowance::{Allowance, LargePlace};
+use crate::allowance::{Allowance, LargeAnswerSlot};
 
-/// The response to an operation, with its place among the large answers.
+/// The response to an operation, with its slot among the large answers.
 #[derive(Debug)]
 pub struct Answer {
     response: Response,
-    place: Option<LargePlace>,
+    slot: Option<LargeAnswerSlot>,
     is_large: bool,
 }
 
 impl Answer {
     pub(super) fn new(response: Response, allowance: &Allowance) -> Self {
-        let (place, is_large) = allowance.take();
-        Self { response, place, is_large }
+        let (slot, is_large) = allowance.take();
+        Self { response, slot, is_large }
     }
 
     /// Writes it. A large answer is written on a thread of its own, because other requests would
-    /// wait for it. Its place is to be kept until it has been sent.
+    /// wait for it. Its slot is to be kept until it has been sent.
     pub async fn write<T: Send + 'static>(
         self,
         write: impl FnOnce(&Response) -> T + Send + 'static,
-    ) -> (T, Option<LargePlace>) {
-        let Self { response, place, is_large } = self;
+    ) -> (T, Option<LargeAnswerSlot>) {
+        let Self { response, slot, is_large } = self;
         if !is_large {
-            return (write(&response), place);
+            return (write(&response), slot);
         }
         match tokio::task::spawn_blocking(move || write(&response)).await {
-            Ok(written) => (written, place),
+            Ok(written) => (written, slot),
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
@@ -47,7 +47,7 @@ impl Answer {
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, place: None, is_large: false }
+        Self { response, slot: None, is_large: false }
     }
 }
 

@@ -143,10 +143,10 @@ async fn run<E: Executor>(
         }
         is_first = false;
         let to = id.clone();
-        let (text, place) = answer.write(move |response| frames::next(dialect, &to, response)).await;
+        let (text, slot) = answer.write(move |response| frames::next(dialect, &to, response)).await;
         let bytes = text.len().min(QUEUE_BYTES_MAX) as u32;
         let held =
-            AnswerPermits { _place: place, _room: Arc::clone(&room).acquire_many_owned(bytes).await.ok() };
+            AnswerPermits { _slot: slot, _room: Arc::clone(&room).acquire_many_owned(bytes).await.ok() };
         if out.send(Frame::Answer(text, held)).await.is_err() {
             return;
         }

@@ -7,7 +7,7 @@ use futures::{SinkExt as _, stream::SplitSink};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::Close;
-use crate::allowance::LargePlace;
+use crate::allowance::LargeAnswerSlot;
 
 /// Bytes per second of a client that is slow and not stalled.
 const SLOW: usize = 64 * 1024;
@@ -17,7 +17,7 @@ const SLOW: usize = 64 * 1024;
 pub(super) enum Frame {
     /// A GraphQL message.
     Text(String),
-    /// The answer to an operation, with its place and its room in the queue until it has been sent.
+    /// The answer to an operation, with its slot and its room in the queue until it has been sent.
     Answer(String, AnswerPermits),
     /// A ping of WebSocket itself, which browsers acknowledge automatically.
     Ping,
@@ -25,11 +25,11 @@ pub(super) enum Frame {
     Close(Close),
 }
 
-/// What an answer takes until it has been sent: its place among the large answers, and its room in
+/// What an answer takes until it has been sent: its slot among the large answers, and its room in
 /// the queue.
 #[derive(Debug)]
 pub(super) struct AnswerPermits {
-    pub(super) _place: Option<LargePlace>,
+    pub(super) _slot: Option<LargeAnswerSlot>,
     pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
