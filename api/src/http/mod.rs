@@ -26,7 +26,7 @@ use crate::{
     client_connection::ClientConnection,
     endpoint::Endpoint,
     error::{ApiError, Code, retry_after},
-    operation::{Kind, Prepared, RequestId},
+    operation::{Kind, ReadyOperation, RequestId},
     shares::{self, ShareGuard},
 };
 use accept::Media;
@@ -127,7 +127,7 @@ impl Reader<'_> {
     async fn respond<E: Executor>(
         self,
         endpoint: &Endpoint<E>,
-        prepared: Result<Prepared, async_graphql::Response>,
+        prepared: Result<ReadyOperation, async_graphql::Response>,
     ) -> Response {
         match (self.media, prepared) {
             // An event would hide that the client must wait.

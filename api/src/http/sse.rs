@@ -21,7 +21,7 @@ use super::StreamGuards;
 use crate::{
     auth::CredentialWatch,
     endpoint::Endpoint,
-    operation::{Prepared, RequestId, Written},
+    operation::{ReadyOperation, RequestId, Written},
 };
 
 /// Interval of keep-alive comments while nothing else is sent.
@@ -30,7 +30,7 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
 /// Writes the stream of an operation, or of the one response that refuses it.
 pub(super) fn stream<E: Executor>(
     endpoint: &Endpoint<E>,
-    prepared: Result<Prepared, async_graphql::Response>,
+    prepared: Result<ReadyOperation, async_graphql::Response>,
     guards: StreamGuards,
     id: &RequestId,
 ) -> Response {

@@ -57,7 +57,7 @@ impl Kind {
 
 /// A checked operation, ready to run.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct ReadyOperation {
     /// The request with its parsed document.
     pub(super) request: Request,
     /// The type of the operation.
@@ -80,7 +80,7 @@ pub(super) fn prepare(
     known: &KnownDocuments,
     allowance: &Arc<Allowance>,
     is_schema_open: bool,
-) -> Result<Prepared, Refused> {
+) -> Result<ReadyOperation, Refused> {
     let refuse = |error: ApiError| Refused::from(error.to_server_error());
     variables::check(&request.variables).map_err(refuse)?;
     let mut document = if let Some(document) = known.find(&request.query) {
@@ -117,7 +117,7 @@ pub(super) fn prepare(
     }
     request.set_parsed_query(document);
     let name = name.map(|name| name.to_string());
-    Ok(Prepared {
+    Ok(ReadyOperation {
         request,
         kind,
         name,
@@ -299,17 +299,17 @@ mod tests {
     use super::*;
     use crate::allowance::Allowances;
 
-    fn prepared(request: Request, access: &Access) -> Result<Prepared, Option<Code>> {
+    fn prepared(request: Request, access: &Access) -> Result<ReadyOperation, Option<Code>> {
         let allowance = Arc::new(Allowances::default().of(None));
         prepare(request, access, &KnownDocuments::default(), &allowance, false)
             .map_err(|refused| Code::of(&refused.error))
     }
 
-    fn anonymous(query: &str) -> Result<Prepared, Option<Code>> {
+    fn anonymous(query: &str) -> Result<ReadyOperation, Option<Code>> {
         prepared(Request::new(query), &Access::Anonymous)
     }
 
-    fn signed_in(query: &str) -> Result<Prepared, Option<Code>> {
+    fn signed_in(query: &str) -> Result<ReadyOperation, Option<Code>> {
         prepared(Request::new(query), &signed_in_access())
     }
 

@@ -17,7 +17,7 @@ use tracing::Instrument as _;
 use super::{
     RequestId,
     answer::Answer,
-    document::{Kind, Prepared, prepare},
+    document::{Kind, ReadyOperation, prepare},
     finish::{describe_schema, finish, refusal_of},
     known::KnownDocuments,
     messages::{Messages, REPEAT_MAX},
@@ -119,7 +119,7 @@ impl<E: Executor> Engine<E> {
         access: &Access,
         client: Client,
         id: &RequestId,
-    ) -> Result<Prepared, Box<Response>> {
+    ) -> Result<ReadyOperation, Box<Response>> {
         let actor = Arc::new(access.actor(&client));
         let allowance = Arc::new(self.allowances.of(Holder::of(access, client.address)));
         let request = request.data(access.clone()).data(client).data(id.clone()).data(Arc::clone(&actor));
@@ -154,10 +154,10 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Runs a query or mutation.
-    pub async fn run(&self, prepared: Prepared, id: &RequestId) -> Answer {
+    pub async fn run(&self, prepared: ReadyOperation, id: &RequestId) -> Answer {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let Prepared { request, has_schema, hides_names, costed, allowance, .. } = prepared;
+        let ReadyOperation { request, has_schema, hides_names, costed, allowance, .. } = prepared;
         let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind().instrument(span);
         // What a mutation has done is said, without the part that is too large.
         let is_cut = kind == Kind::Query;
@@ -192,7 +192,11 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Opens a subscription, or runs a query or mutation as a stream of one response.
-    pub fn stream(&self, prepared: Prepared, id: RequestId) -> impl Stream<Item = Answer> + Send + use<E> {
+    pub fn stream(
+        &self,
+        prepared: ReadyOperation,
+        id: RequestId,
+    ) -> impl Stream<Item = Answer> + Send + use<E> {
         let (kind, span) = (prepared.kind, span_of(&prepared, &id));
         let engine = self.clone();
         match kind {
@@ -205,7 +209,7 @@ impl<E: Executor> Engine<E> {
                 let request = prepared.request.data(Arc::clone(&repeat));
                 let responses = span.in_scope(|| engine.executor.execute_stream(request, None));
                 let repeat_max = REPEAT_MAX;
-                let Prepared { costed, hides_names, allowance, .. } = prepared;
+                let ReadyOperation { costed, hides_names, allowance, .. } = prepared;
                 Messages { responses, repeat, repeat_max, costed, hides_names, allowance, id, span }
                     .into_stream(Active::new())
                     .right_stream()
@@ -220,7 +224,7 @@ impl<E> fmt::Debug for Engine<E> {
     }
 }
 
-fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {
+fn span_of(prepared: &ReadyOperation, id: &RequestId) -> tracing::Span {
     tracing::info_span!(
         "graphql",
         request_id = %id,

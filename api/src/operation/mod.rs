@@ -19,7 +19,7 @@ mod scan;
 mod variables;
 
 pub use answer::{Answer, Written};
-pub use document::{Kind, Prepared};
+pub use document::{Kind, ReadyOperation};
 pub use engine::{Engine, WithLoaders};
 pub(crate) use envelope::{Envelope, unreadable};
 pub use finish::{is_request_error, refusal};

@@ -24,7 +24,7 @@ use crate::{
     client_connection::ClientConnection,
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
-    operation::{Engine, Envelope, Prepared, RequestId},
+    operation::{Engine, Envelope, ReadyOperation, RequestId},
     shares::ShareGuard,
 };
 
@@ -298,7 +298,7 @@ impl<E: Executor> Session<E> {
         envelope: Envelope,
         access: &Access,
         id: &RequestId,
-    ) -> Result<Prepared, Box<async_graphql::Response>> {
+    ) -> Result<ReadyOperation, Box<async_graphql::Response>> {
         if access.caller().is_some() {
             let counted = self.endpoint.count(access, self.origin.client.address);
             counted.map_err(|error| Box::new(self.engine().refuse(&error, id)))?;

@@ -15,7 +15,7 @@ use super::{
     frames::{self, Dialect},
     writer::{AnswerPermits, Frame},
 };
-use crate::operation::{Engine, Kind, Prepared, RequestId, is_request_error};
+use crate::operation::{Engine, Kind, ReadyOperation, RequestId, is_request_error};
 
 /// The running operations. All of them are stopped on drop.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ pub(super) struct Task {
     pub(super) id: String,
     pub(super) dialect: Dialect,
     pub(super) request_id: RequestId,
-    pub(super) prepared: Prepared,
+    pub(super) prepared: ReadyOperation,
 }
 
 impl Operations {
