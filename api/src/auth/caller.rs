@@ -1,53 +1,20 @@
-//! The authenticated caller of an operation, and its role.
+//! The authenticated caller of an operation.
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum};
+use async_graphql::Context;
 use callboard::{
     audit::Actor,
     clock::Time,
     ids::{ApiKeyId, SessionId},
-    store::catalogue::api_keys,
+    store::catalogue::api_keys::Role,
 };
-use clap::ValueEnum;
 
 use super::{Client, Proof, rules};
 use crate::error::{ApiError, Code};
 
 const NO_KEY: &str = "This requires an API key or a session. Send the header `Authorization: Bearer cb_...`, or \
      {\"authorization\": \"Bearer cb_...\"} in connection_init.";
-
-/// The role of an API key. ADMIN includes the rights of OPERATOR, and OPERATOR those of VIEWER.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum, ValueEnum)]
-pub enum Role {
-    /// Reads.
-    Viewer,
-    /// Reads, and enqueues, cancels and retries jobs.
-    Operator,
-    /// Everything, including secrets and keys.
-    Admin,
-}
-
-impl From<api_keys::Role> for Role {
-    fn from(role: api_keys::Role) -> Self {
-        match role {
-            api_keys::Role::Viewer => Self::Viewer,
-            api_keys::Role::Operator => Self::Operator,
-            api_keys::Role::Admin => Self::Admin,
-        }
-    }
-}
-
-impl Role {
-    /// The role with its article, for messages.
-    pub(crate) const fn article(self) -> &'static str {
-        match self {
-            Self::Viewer => "a VIEWER",
-            Self::Operator => "an OPERATOR",
-            Self::Admin => "an ADMIN",
-        }
-    }
-}
 
 /// What a caller has proved its identity with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,16 +49,6 @@ pub struct Caller {
     pub credential: Credential,
     /// When the key or the session expires, whichever is first.
     pub expires_at: Option<Time>,
-}
-
-impl From<Role> for api_keys::Role {
-    fn from(role: Role) -> Self {
-        match role {
-            Role::Viewer => Self::Viewer,
-            Role::Operator => Self::Operator,
-            Role::Admin => Self::Admin,
-        }
-    }
 }
 
 /// Whether the request carried a valid key. In the data of every operation.
@@ -147,7 +104,7 @@ impl Caller {
     pub fn actor(&self, client: &Client) -> Actor {
         Actor {
             name: self.name.clone(),
-            role: Some(api_keys::Role::from(self.role).as_str()),
+            role: Some(self.role.as_str()),
             is_bound: self.role < Role::Admin,
             key: self.credential.key(),
             address: client.address,

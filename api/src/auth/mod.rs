@@ -19,7 +19,8 @@ mod source;
 mod stored;
 
 pub use authenticator::Authenticator;
-pub use caller::{Access, Caller, Credential, Role};
+pub use callboard::store::catalogue::api_keys::Role;
+pub use caller::{Access, Caller, Credential};
 pub(crate) use client::is_forwarded_from_https;
 pub use client::{Client, Transport};
 pub use credential_watch::CredentialWatch;

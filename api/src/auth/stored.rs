@@ -44,7 +44,7 @@ impl StoredKeys {
             Some(CredentialStatus::Expired(key)) => Verdict::Expired(key.name),
             Some(CredentialStatus::Valid { of: key, .. }) => Verdict::Valid(Caller {
                 name: key.name,
-                role: key.role.into(),
+                role: key.role,
                 credential: Credential::Key(key.id),
                 expires_at: key.expires_at,
             }),
@@ -66,7 +66,7 @@ impl StoredKeys {
         Ok(match session.key {
             SessionKey::Key(key, name, role) => Verdict::Valid(Caller {
                 name,
-                role: role.into(),
+                role,
                 credential: Credential::Session(session.id, Some(key)),
                 expires_at,
             }),

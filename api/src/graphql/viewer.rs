@@ -2,8 +2,8 @@
 
 use async_graphql::{ComplexObject, Context, Object, SimpleObject};
 
-use super::scalars::DateTime;
-use crate::auth::{Caller, Credential, Role, rules};
+use super::{api_key::Role, scalars::DateTime};
+use crate::auth::{Caller, Credential, rules};
 
 /// Who is signed in: the API key, or the session that was opened with it.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
@@ -24,7 +24,7 @@ impl Viewer {
     /// The names of the queries, mutations and subscriptions that the role may use, in order of
     /// name. Others return FORBIDDEN.
     async fn can(&self) -> Vec<&'static str> {
-        rules::allowed(self.role)
+        rules::allowed(self.role.into())
     }
 }
 
@@ -32,7 +32,7 @@ impl From<&Caller> for Viewer {
     fn from(caller: &Caller) -> Self {
         Self {
             name: caller.name.clone(),
-            role: caller.role,
+            role: caller.role.into(),
             expires_at: caller.expires_at.map(DateTime),
             is_session: match caller.credential {
                 Credential::Session(..) => true,

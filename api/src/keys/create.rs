@@ -4,13 +4,13 @@ use callboard::{
     catalogue::KeyCreate,
     clock::{self, Time},
     settings::{DatabaseSettings, LogSettings},
+    store::catalogue::api_keys::Role,
 };
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime};
 use clap::Args;
 use secrecy::ExposeSecret as _;
 
 use super::{explained, open_or_found};
-use crate::auth::Role;
 
 /// Settings of `keys create`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let keys = open_or_found(&arguments.database).await?;
     let Arguments { name, role, expires_at, .. } = arguments;
-    let new = KeyCreate { name: name.clone(), role: (*role).into(), expires_at: *expires_at };
+    let new = KeyCreate { name: name.clone(), role: *role, expires_at: *expires_at };
     let named = |place: &str| match place {
         "name" => format!("the name `{name}`"),
         "expiresAt" => "--expires-at".to_owned(),

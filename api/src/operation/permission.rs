@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
 
     /// The error has a path, as that of the field itself would have.
     fn forbidden(&self, name: &str, least: Role, role: Role) -> Refused {
-        let (needs, has) = (least.article(), role.article());
+        let (needs, has) = (with_article(least), with_article(role));
         let message = format!("`{name}` requires {needs} key, but yours is {has} key.");
         let mut error = ApiError::new(Code::Forbidden, message).to_server_error();
         error.path = self.path.iter().map(|key| PathSegment::Field((*key).to_owned())).collect();
@@ -187,6 +187,15 @@ impl<'a> Walk<'a> {
                 condition.node.clone().into_const_with(cost::value_in(self.variables))
                     == Ok(Value::Boolean(!unless))
             })
+    }
+}
+
+/// A role as in "an ADMIN".
+const fn with_article(role: Role) -> &'static str {
+    match role {
+        Role::Viewer => "a VIEWER",
+        Role::Operator => "an OPERATOR",
+        Role::Admin => "an ADMIN",
     }
 }
 

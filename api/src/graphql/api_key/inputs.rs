@@ -3,7 +3,8 @@
 use async_graphql::{ID, InputObject};
 use callboard::catalogue::KeyCreate;
 
-use crate::{auth::Role, graphql::scalars::DateTime};
+use super::Role;
+use crate::graphql::scalars::DateTime;
 
 /// The input of apiKeyCreate.
 #[derive(Debug, InputObject)]

@@ -6,10 +6,8 @@ use callboard::{
     store::catalogue::{api_keys, name_pages::NamePage},
 };
 
-use crate::{
-    auth::Role,
-    graphql::{loaders, name_lists, scalars::DateTime},
-};
+use super::Role;
+use crate::graphql::{loaders, name_lists, scalars::DateTime};
 
 /// The GraphQL object `ApiKey`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use callboard::{
     store::{audit as stored, catalogue::api_keys},
 };
 
-use crate::{
-    auth::Role,
-    graphql::scalars::{DateTime, Json},
+use crate::graphql::{
+    api_key::Role,
+    scalars::{DateTime, Json},
 };
 
 /// What became of what was asked.

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use clap::ValueEnum;
 use uuid::Uuid;
 
 use super::table::catalogue_table;
@@ -13,19 +14,20 @@ use crate::{
     store::{Connection, StoreError, columns::storable},
 };
 
-/// The role of a key, which says what its owner may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The role of a key, which says what its owner may do. A later one includes the rights of those
+/// before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
 pub enum Role {
-    /// May read.
+    /// Reads.
     Viewer,
-    /// May also enqueue, cancel and retry.
+    /// Reads, and enqueues, cancels and retries jobs.
     Operator,
-    /// May do everything, including secrets and keys.
+    /// Everything, including secrets and keys.
     Admin,
 }
 
 impl Role {
-    /// All roles. Each allows everything that the previous one allows, and more.
+    /// All roles.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
     /// The name in the database.
