@@ -1,15 +1,14 @@
 //! Authenticates credentials, and caches each result for less than a second.
 //!
-//! Every transport calls it before an operation, and watches what lasts longer ([`CredentialWatch`]). So a key
-//! that is revoked, and a session that is signed out, ends within a second everywhere, also without
-//! Redis, whose hint only makes it faster.
+//! Every transport calls it before an operation, and watches what lasts longer
+//! ([`CredentialWatch`]). So a key that is revoked, and a session that is signed out, ends within a
+//! second everywhere, also without Redis, whose hint only makes it faster.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use callboard::{
     cache::{self, Cache},
     clock,
-    ids::SessionId,
 };
 use futures::{
     FutureExt as _,
@@ -19,9 +18,9 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Access, Authenticate, Caller, Client, KeyHash, Presented, Proof, Verdict,
+    Access, Authenticate, Caller, Client, Presented, Proof, Verdict,
     credential_watch::{CredentialWatch, CredentialWatches},
-    messages::{OTHER_PAGE, SESSION_OVER, expired, over, refused, revoked, unchecked, unknown, unreadable},
+    messages::{OTHER_PAGE, expired, over, refused, revoked, unchecked, unknown, unreadable},
     sign_ins::SignIns,
 };
 use crate::{
@@ -29,8 +28,8 @@ use crate::{
     error::{ApiError, Code},
 };
 
-/// How long a result is cached, and how often what is watched is looked up again. With the time of a
-/// look-up it is less than the second that a revoked key may still work.
+/// How long a result is cached, and how often what is watched is looked up again. With the time of
+/// a look-up it is less than the second that a revoked key may still work.
 pub(super) const REMEMBERED_FOR: Duration = Duration::from_millis(700);
 /// How long the last result counts while Postgres does not reply. Nobody can revoke a key
 /// meanwhile.
@@ -63,7 +62,7 @@ impl Remembered {
 
 /// The result of a look-up.
 #[derive(Debug, Clone)]
-enum Found {
+pub(super) enum Found {
     Valid(Arc<Caller>),
     /// Says why, and which key it is if it is a known one.
     Refused(ApiError, Option<String>),
@@ -131,46 +130,6 @@ impl Authenticator {
         }
     }
 
-    /// Of the sessions of these cookies, the one of the last sign-in, because another path or host
-    /// may have set the others. If none is valid, it says why of one that is known.
-    async fn admit_session(&self, cookies: &[KeyHash]) -> Result<Access, ApiError> {
-        let (mut newest, mut why, mut unchecked) = (None, None, None);
-        // What Callboard did not make is in no database, and need not be remembered.
-        for proof in cookies.iter().filter(|cookie| cookie.is_made).map(|cookie| Proof::Session(*cookie)) {
-            match self.look_up(proof).await {
-                Ok(Found::Valid(caller)) if !is_over(&caller) => {
-                    let is_newer = |(known, _): &(Arc<Caller>, Proof)| caller.session() > known.session();
-                    if newest.as_ref().is_none_or(is_newer) {
-                        newest = Some((caller, proof));
-                    }
-                }
-                Ok(Found::Valid(_)) => why = Some(expired(proof)),
-                Ok(Found::Refused(known, Some(_))) => why = Some(known),
-                Ok(Found::Refused(_unknown, None)) => {}
-                Err(error) => unchecked = Some(error),
-            }
-        }
-        match (newest, unchecked) {
-            (Some((caller, proof)), _) => Ok(Access::SignedIn(caller, proof)),
-            (None, Some(error)) => Err(error),
-            (None, None) => {
-                Ok(Access::CookieIgnored(why.map_or_else(|| SESSION_OVER.into(), |why| why.message.into())))
-            }
-        }
-    }
-
-    /// The valid sessions of a request, mostly one or none.
-    pub async fn sessions(&self, presented: &Presented) -> Result<Vec<SessionId>, ApiError> {
-        let Presented::Sessions(cookies) = presented else { return Ok(Vec::new()) };
-        let mut valid = Vec::new();
-        for proof in cookies.iter().filter(|cookie| cookie.is_made).map(|cookie| Proof::Session(*cookie)) {
-            if let Found::Valid(caller) = self.look_up(proof).await? {
-                valid.extend(caller.session());
-            }
-        }
-        Ok(valid)
-    }
-
     async fn admit_key(&self, proof: Proof, is_made: bool, client: &Client) -> Result<Access, ApiError> {
         // Nobody guesses a key that Callboard made, so only others are slowed.
         if !is_made && self.accepted.lock().get(&proof).is_none() {
@@ -194,7 +153,7 @@ impl Authenticator {
 
     /// Finds a key or a session, in the cache or the source. While Postgres does not reply, the
     /// last result counts for a while.
-    async fn look_up(&self, proof: Proof) -> Result<Found, ApiError> {
+    pub(super) async fn look_up(&self, proof: Proof) -> Result<Found, ApiError> {
         let (look_up, before) = {
             let mut remembered = self.remembered.lock();
             if let Some(found) = remembered.get(&proof).and_then(|known| known.fresh(self.remembered_for)) {
@@ -229,8 +188,9 @@ impl Authenticator {
         self.watches.look();
     }
 
-    /// Says why what was watched has ended, as the next request would be told: with UNAUTHENTICATED,
-    /// or with UNAVAILABLE if that could not be looked up. That does not count as a sign-in.
+    /// Says why what was watched has ended, as the next request would be told: with
+    /// UNAUTHENTICATED, or with UNAVAILABLE if that could not be looked up. That does not count as
+    /// a sign-in.
     pub async fn why_ended(&self, proof: Proof) -> ApiError {
         match tokio::time::timeout(REMEMBERED_FOR, self.look_up(proof)).await {
             Ok(Ok(Found::Refused(why, _))) => why,
@@ -268,7 +228,7 @@ async fn find(keys: Arc<dyn Authenticate>, proof: Proof) -> Result<Found, ApiErr
     })
 }
 
-fn is_over(caller: &Caller) -> bool {
+pub(super) fn is_over(caller: &Caller) -> bool {
     caller.expires_at.is_some_and(|end| end <= clock::now())
 }
 
@@ -280,7 +240,7 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
-    use crate::auth::{Credential, FAILURES_MAX, FixedKey, Role, Transport};
+    use crate::auth::{Credential, FAILURES_MAX, FixedKey, KeyHash, Role, Transport};
 
     const CLIENT: Client =
         Client { address: None, transport: Transport::Http, is_https: false, cookie_refusal: None };

@@ -14,6 +14,7 @@ mod credentials;
 mod failures;
 mod messages;
 pub mod rules;
+mod session_cookies;
 mod sign_ins;
 mod source;
 mod stored;
