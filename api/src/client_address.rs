@@ -104,8 +104,8 @@ impl TrustedProxies {
         if self.networks.is_empty() {
             return ClientAddress(nearest);
         }
-        // Entries are read one by one: a client that writes an unreadable one must not hide what the
-        // proxy has added behind it.
+        // Entries are read one by one: a client that writes an unreadable one must not hide what
+        // the proxy has added behind it.
         let values = headers.get_all(&self.header).iter().rev();
         for entry in values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')).take(HOPS_MAX) {
             if !self.trusts(nearest) {
@@ -200,7 +200,8 @@ mod tests {
         for unreadable in ["", "unknown", "198.51.100.1, _hidden", "198.51.100.1,"] {
             assert_eq!(client("192.0.2.9", "192.0.2.9", &[unreadable]), "192.0.2.9", "{unreadable}");
         }
-        // What the client wrote may be no text. What the proxy has added counts, and nothing before.
+        // What the client wrote may be no text. What the proxy has added counts, and nothing
+        // before.
         for lines in [
             &[&b"\xff, 198.51.100.2"[..]][..],
             &[b"198.51.100.1, \xff, 198.51.100.2"],

@@ -36,7 +36,6 @@ pub mod schedule;
 pub mod secret;
 pub mod service;
 pub mod text;
-pub mod url_passwords;
 
 pub mod catalogue;
 pub mod evaluator;

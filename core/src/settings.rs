@@ -4,15 +4,18 @@
 //! reads the environment at the point of use. `docs/configuration.md` lists all settings, and a
 //! test compares it with the code.
 
+mod url_passwords;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use url_passwords::passwords;
+
 use crate::{
     command::{AllowList, BadAllowList},
     secret::{BadKey, KeyId, Keyring},
-    url_passwords::passwords,
 };
 
 const MASTER_KEY: &str = "CALLBOARD_MASTER_KEY";

@@ -39,8 +39,8 @@ pub(super) fn candidates(headers: &HeaderMap, is_https: bool) -> Arc<[KeyHash]> 
     made.into()
 }
 
-/// The texts of the cookies with the session's names. A cookie that is no ASCII is of somebody else,
-/// and hides none that stands beside it.
+/// The texts of the cookies with the session's names. A cookie that is no ASCII is of somebody
+/// else, and hides none that stands beside it.
 fn texts(headers: &HeaderMap, is_https: bool) -> impl Iterator<Item = &str> {
     let lines = || headers.get_all(COOKIE).iter().map(axum::http::HeaderValue::as_bytes);
     let pairs = move || lines().flat_map(|line| line.split(|byte| *byte == b';'));

@@ -56,8 +56,8 @@ pub enum Presented {
     Nothing,
     /// A text with the form of a key.
     Key(KeyHash),
-    /// Cookies with the name of a session's, at least one. Of several that are valid, the one of the
-    /// last sign-in counts.
+    /// Cookies with the name of a session's, at least one. Of several that are valid, the one of
+    /// the last sign-in counts.
     Sessions(Arc<[KeyHash]>),
     /// A cookie and nothing else, in a request from a page of another address. It does not count.
     CrossSite,

@@ -36,8 +36,8 @@ pub struct ClientPolicy {
     pub proxies: TrustedProxies,
 }
 
-/// Middleware that finds out whose a request is, and refuses it if its address has its share or if it
-/// is ambiguous.
+/// Middleware that finds out whose a request is, and refuses it if its address has its share or if
+/// it is ambiguous.
 pub(super) async fn pass(
     State(policy): State<ClientPolicy>,
     mut request: Request,

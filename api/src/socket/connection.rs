@@ -317,8 +317,8 @@ impl<E: Executor> Session<E> {
         ControlFlow::Continue(())
     }
 
-    /// Checks the key, and watches it as long as the socket is open. A client that has signed in may
-    /// send more.
+    /// Checks the key, and watches it as long as the socket is open. A client that has signed in
+    /// may send more.
     async fn admit(&mut self) -> Result<Access, ApiError> {
         let access = self.engine().admit(&self.presented, &self.origin.client).await?;
         if self.watch.is_none() {

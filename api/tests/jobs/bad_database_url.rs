@@ -1,5 +1,5 @@
-//! `callboard-api keys` with a DATABASE_URL that is wrong: each says what happened and what to do, fails,
-//! and shows no password.
+//! `callboard-api keys` with a DATABASE_URL that is wrong: each says what happened and what to do,
+//! fails, and shows no password.
 
 use std::process::Output;
 

@@ -1,5 +1,5 @@
-//! Headers that come several times: one that may come once is refused on every route, and the others
-//! are read as a whole.
+//! Headers that come several times: one that may come once is refused on every route, and the
+//! others are read as a whole.
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},

@@ -4,8 +4,9 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::normal_form;
 
-/// Whether two names differ at most in upper and lower case, in the number of blanks, or in the width
-/// or style of their characters. For names that say who somebody is. Others may differ in that.
+/// Whether two names differ at most in upper and lower case, in the number of blanks, or in the
+/// width or style of their characters. For names that say who somebody is. Others may differ in
+/// that.
 pub fn are_alike(one: &str, other: &str) -> bool {
     one == other || skeleton(one) == skeleton(other)
 }

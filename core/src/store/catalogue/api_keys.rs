@@ -232,8 +232,8 @@ pub async fn revoke(connection: &mut Connection, id: ApiKeyId) -> Result<ApiKey,
     .try_into()
 }
 
-/// The names of the keys that are not revoked, at most a thousand. No other key is created until the
-/// transaction ends.
+/// The names of the keys that are not revoked, at most a thousand. No other key is created until
+/// the transaction ends.
 #[tracing::instrument(name = "db.api_keys.lock_names", level = "debug", skip_all)]
 pub async fn lock_names(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('api_keys', 0))")

@@ -3,9 +3,9 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-/// The passwords in a URL, as they are and as they are written. Of one that cannot be read, all that
-/// may be one.
-pub fn passwords(url: &SecretString) -> Vec<SecretString> {
+/// The passwords in a URL, as they are and as they are written. Of one that cannot be read, all
+/// that may be one.
+pub(super) fn passwords(url: &SecretString) -> Vec<SecretString> {
     let text = url.expose_secret().trim();
     let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let mut found = Vec::new();
