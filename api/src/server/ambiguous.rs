@@ -42,7 +42,7 @@ pub(super) fn reason(request: &Request) -> Option<String> {
         None => Some("Send a header `Host`.".to_owned()),
         // Of a target that has no host.
         Some(("", _)) if target.is_none() => None,
-        Some((host, Ok(read))) if !host.contains('@') => target
+        Some((host, Ok(read))) if !host.contains(['@', ',']) => target
             .filter(|target| **target != read)
             .map(|_| "The header `Host` names another host than the request line.".to_owned()),
         Some(_) => Some("The header `Host` must be a host with or without a port.".to_owned()),
@@ -109,7 +109,9 @@ mod tests {
             (Version::HTTP_11, "/graphql", Some(""), true),
             (Version::HTTP_11, "/graphql", None, false),
             (Version::HTTP_10, "/healthz", None, true),
+            (Version::HTTP_11, "/graphql", Some("callboard_api.internal.:4000"), true),
             (Version::HTTP_11, "/graphql", Some("a, b"), false),
+            (Version::HTTP_11, "/graphql", Some("a,b"), false),
             (Version::HTTP_11, "/graphql", Some("a b"), false),
             (Version::HTTP_11, "/graphql", Some("user@a"), false),
             (Version::HTTP_11, "/graphql", Some("http://a"), false),
