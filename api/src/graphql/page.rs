@@ -225,14 +225,14 @@ mod tests {
     use super::*;
     use crate::cursor::Keyset;
 
-    type Place = Keyset<(i64, String)>;
+    type RowKeyset = Keyset<(i64, String)>;
 
     fn parse(
         first: Option<i32>,
         after: Option<&str>,
         last: Option<i32>,
         before: Option<&str>,
-    ) -> Result<Page<Place>, Code> {
+    ) -> Result<Page<RowKeyset>, Code> {
         Page::parse((first, after.map(Into::into)), (last, before.map(Into::into)), PAGE_MAX)
             .map_err(|error| error.code)
     }

@@ -23,7 +23,7 @@ crate::connection!(
 );
 
 /// The job and the attempt's number.
-type Place = Keyset<(Uuid, i32)>;
+type AttemptKeyset = Keyset<(Uuid, i32)>;
 
 /// Returns a page of a job's attempts. `newest` is the number of the newest one.
 pub async fn list(
@@ -33,7 +33,7 @@ pub async fn list(
     from_start: (Option<i32>, Option<String>),
     from_end: (Option<i32>, Option<String>),
 ) -> Result<AttemptConnection> {
-    let page: Page<Place> = Page::parse(from_start, from_end, PAGE_MAX)?;
+    let page: Page<AttemptKeyset> = Page::parse(from_start, from_end, PAGE_MAX)?;
     if [&page.after, &page.before].into_iter().flatten().any(|place| place.0.0 != job.uuid()) {
         return Err(
             ApiError::new(Code::BadCursor, "The cursor belongs to the attempts of another job.").into()
