@@ -75,14 +75,14 @@ pub(super) enum Message {
 }
 
 impl Message {
-    /// The same without secrets, before anything of it is cut. The text of `Log` stays, because it
-    /// is redacted as a stream, and so does what is compared with names that the worker knows: the
+    /// The same without secrets, before anything of it is cut. The texts of `Log` and `Console`
+    /// stay, because they are redacted as streams, and so does what is compared with names that the worker knows: the
     /// service, and the path.
     pub(super) fn redacted(self, redactor: &Redactor) -> Self {
         let text = |text: String| redactor.redact(&text).into_owned();
         match self {
             Self::Log { level, text } => Self::Log { level, text },
-            Self::Console { level, text: said } => Self::Console { level: level.map(text), text: text(said) },
+            Self::Console { level, text: said } => Self::Console { level: level.map(text), text: said },
             Self::PageError { text: said } => Self::PageError { text: text(said) },
             Self::Warning { text: said } => Self::Warning { text: text(said) },
             Self::Hello { runner, version } => Self::Hello { runner: text(runner), version: text(version) },

@@ -95,9 +95,10 @@ async fn read_events<R: AsyncRead + Unpin>(
         let is_cut = count as u64 == EVENT_BYTES_MAX && !is_whole;
         let (read, bytes) = read_line(line, is_cut, redactor.clone()).await;
         line = bytes;
-        let mut text = matches!(read, Line::Text).then(|| RedactingLines::new(redactor.clone()));
+        let is_text = matches!(read, Line::Text) && !line.is_empty();
         match read {
-            Line::Event(Message::Log { level, text }) => texts.show(level.as_deref(), &text, &log).await,
+            Line::Event(Message::Log { level, text }) => texts.log(level.as_deref(), text, &log).await,
+            Line::Event(Message::Console { level, text }) => texts.console(level, text, &log).await,
             Line::Event(message) => handle(message, &log, &notices, &mut reported).await,
             Line::Unreadable { is_result: true, why } => {
                 reported.report(Err(Failure::of_unkept_result(&why.to_string())));
@@ -107,6 +108,7 @@ async fn read_events<R: AsyncRead + Unpin>(
             }
             Line::Text => {}
         }
+        let mut text = is_text.then(|| texts.of("standard output"));
         if let Some(text) = &mut text {
             show(redaction::feed(text, line.clone()).await, &log).await;
         }
@@ -114,7 +116,7 @@ async fn read_events<R: AsyncRead + Unpin>(
             read_rest(&mut pipe, &mut text, &log).await;
         }
         if let Some(text) = text {
-            show(redaction::finish(text).await, &log).await;
+            show(end_line(text).await, &log).await;
         }
     }
 }
@@ -137,7 +139,7 @@ async fn read_line(line: Vec<u8>, is_cut: bool, redactor: Redactor) -> (Line, Ve
 /// Reads up to the end of a line that is too long for an event, and shows it if it is text.
 async fn read_rest<R: AsyncRead + Unpin>(
     pipe: &mut BufReader<R>,
-    text: &mut Option<RedactingLines>,
+    text: &mut Option<&mut RedactingLines>,
     log: &Log,
 ) {
     loop {
@@ -161,37 +163,63 @@ async fn show(lines: Vec<String>, log: &Log) {
     }
 }
 
-/// The texts that a script logs, one stream for each level, because a secret may be logged in
-/// pieces.
+/// Ends a line of a stream. No line waits for the next one, which may come much later.
+async fn end_line(lines: &mut RedactingLines) -> Vec<String> {
+    let mut shown = redaction::feed(lines, b"\n".to_vec()).await;
+    shown.extend(lines.waiting());
+    shown
+}
+
+/// The texts that a script writes, one stream for each way to write them, because a secret may be
+/// written in pieces.
 struct LogTexts {
     redactor: Redactor,
-    by_level: BTreeMap<&'static str, RedactingLines>,
+    by_source: BTreeMap<&'static str, RedactingLines>,
 }
 
 impl LogTexts {
     const fn new(redactor: Redactor) -> Self {
-        Self { redactor, by_level: BTreeMap::new() }
+        Self { redactor, by_source: BTreeMap::new() }
     }
 
-    /// Sends the lines of one text to the log. An empty text is an empty line.
-    async fn show(&mut self, level: Option<&str>, text: &str, log: &Log) {
-        let (level, stream, mark) = match level {
-            Some("error") => ("error", LogStream::Stderr, ""),
+    fn of(&mut self, source: &'static str) -> &mut RedactingLines {
+        self.by_source.entry(source).or_insert_with(|| RedactingLines::new(self.redactor.clone()))
+    }
+
+    /// Shows a text of `log()`.
+    async fn log(&mut self, level: Option<&str>, text: String, log: &Log) {
+        let (source, stream, mark) = match level {
+            Some("error") => ("log.error", LogStream::Stderr, ""),
             // As Node does with console.warn.
-            Some("warn") => ("warn", LogStream::Stderr, "[warn] "),
-            Some("debug") => ("debug", LogStream::Stdout, "[debug] "),
-            _ => ("info", LogStream::Stdout, ""),
+            Some("warn") => ("log.warn", LogStream::Stderr, "[warn] "),
+            Some("debug") => ("log.debug", LogStream::Stdout, "[debug] "),
+            _ => ("log", LogStream::Stdout, ""),
         };
-        let new = || RedactingLines::new(self.redactor.clone());
-        let lines = self.by_level.entry(level).or_insert_with(new);
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        let mut shown = redaction::feed(lines, format!("{text}\n").into_bytes()).await;
-        // No text waits for the next one, which may come much later.
-        shown.extend(lines.waiting());
-        for (index, line) in shown.into_iter().enumerate() {
-            let mark = if index > 0 && line.starts_with(CONTINUATION) { "" } else { mark };
-            log.redacted_line(stream, format!("{mark}{line}")).await;
-        }
+        show_text(self.of(source), text, (stream, mark), log).await;
+    }
+
+    /// Shows what the page has written to its console.
+    async fn console(&mut self, level: Option<String>, text: String, log: &Log) {
+        let mark = format!("[console.{}] ", level.as_deref().unwrap_or("log"));
+        show_text(self.of("console"), text, (LogStream::Stdout, &mark), log).await;
+    }
+}
+
+/// Sends the lines of one text to the log, each with the mark. An empty text is an empty line.
+async fn show_text(
+    lines: &mut RedactingLines,
+    mut text: String,
+    (stream, mark): (LogStream, &str),
+    log: &Log,
+) {
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    let mut shown = redaction::feed(lines, text.into_bytes()).await;
+    shown.extend(end_line(lines).await);
+    for (index, line) in shown.into_iter().enumerate() {
+        let mark = if index > 0 && line.starts_with(CONTINUATION) { "" } else { mark };
+        log.redacted_line(stream, format!("{mark}{line}")).await;
     }
 }
 
@@ -199,10 +227,6 @@ impl LogTexts {
 async fn handle(message: Message, log: &Log, notices: &mpsc::Sender<Notice>, reported: &mut ReportedEnd) {
     let system = |text: String| log.system(text);
     match message {
-        Message::Console { level, text } => {
-            let level = level.unwrap_or_else(|| "log".into());
-            log.line(LogStream::Stdout, format!("[console.{level}] {text}")).await;
-        }
         Message::PageError { text } => log.line(LogStream::Stderr, format!("[page] {text}")).await,
         Message::Warning { text } => system(format!("Warning: {text}")).await,
         Message::Hello { runner, version } => {
@@ -235,8 +259,8 @@ async fn handle(message: Message, log: &Log, notices: &mpsc::Sender<Notice>, rep
             let failure = failure.after(retry_after_ms.map(Duration::from_millis));
             reported.report_after(Duration::from_millis(closing_ms), Err(failure));
         }
-        // `LogTexts` shows it.
-        Message::Log { .. } | Message::Unknown => {}
+        // `LogTexts` shows the texts.
+        Message::Log { .. } | Message::Console { .. } | Message::Unknown => {}
     }
 }
 
@@ -273,9 +297,13 @@ mod tests {
 
     /// What a child reports with this output, and the lines of the log.
     async fn read(output: &str) -> (ReportedEnd, Vec<String>) {
+        read_with(Redactor::new([]), output).await
+    }
+
+    async fn read_with(redactor: Redactor, output: &str) -> (ReportedEnd, Vec<String>) {
         let (log, mut lines) = Log::channel();
         let (notices, _notices) = mpsc::channel(1);
-        let reading = async move { read_events(output.as_bytes(), Redactor::new([]), log, notices).await };
+        let reading = async move { read_events(output.as_bytes(), redactor, log, notices).await };
         let gathering = async {
             let mut found = Vec::new();
             while let Some(line) = lines.recv().await {
@@ -323,6 +351,26 @@ mod tests {
             let (reported, _) = read(&format!("{event}\n")).await;
             let ended = reported.verdict.unwrap().at + Duration::from_secs(age);
             assert!(ended >= before && ended <= Instant::now(), "{closing_ms}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_a_script_writes_in_several_lines_is_masked_in_each() {
+        let secret = secrecy::SecretString::from("wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY");
+        let redactor = Redactor::new([&secret]);
+        let pieces = ["begin", "wJalrXUtnFEMI", "K7MDENGbPxRfi", "CYEXAMPLEKEY", "end"];
+        let event = |kind: &str, text: &str| json!({ "v": 1, "type": kind, "text": text }).to_string();
+        let of = |kind: &str| pieces.map(|piece| event(kind, piece)).join("\n");
+        for (output, mark) in [
+            (pieces.join("\n"), ""),
+            (pieces.join(&format!("\n{}\n", event("hello", ""))).replace("hello", "unknown"), ""),
+            (of("log"), ""),
+            (of("console"), "[console.log] "),
+            (event("console", &pieces.join("\n")), "[console.log] "),
+        ] {
+            let (_, lines) = read_with(redactor.clone(), &format!("{output}\n")).await;
+            let expected = ["begin", "***", "***", "***", "end"].map(|line| format!("{mark}{line}"));
+            assert_eq!(lines, expected, "{output}");
         }
     }
 
