@@ -8,9 +8,9 @@ use callboard::{
     compose::{
         ComposedCommand, JobFacts, ProcessPlan, Run, SecretInputs, SecretRef, SecretValues, WorkerPaths,
     },
-    evaluator::{Failure as Uncomposed, Purpose},
+    evaluator::{Failure as Uncomposed, Purpose, Unavailable},
     ids::ProxyId,
-    job::{Failure, FailureCode},
+    job::{Failure, FailureCode, Outcome},
     recipes::{Facts, secret_names},
     secret::{Owner, Redactor},
 };
@@ -43,16 +43,17 @@ pub(super) struct PreparedProcess {
     pub(super) withheld_tokens: Vec<String>,
 }
 
-/// Composes the command. Most failures are not retryable, because the next attempt would meet them
-/// too.
-pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
+/// Composes the command, or returns the outcome without it. Most failures are not retryable,
+/// because the next attempt would meet them too. If the evaluator was not available, nothing is
+/// known of the command, so the job is released.
+pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Outcome> {
     let work = attempt.work;
     let live = &work.live;
     let proxy = live.attempt_proxy;
     if proxy.is_some_and(|id| !work.found.proxies.contains_key(&id)) {
         // An attempt never runs without the proxy that was chosen for it.
         let message = "The attempt's proxy was deleted before the attempt started.";
-        return Err(Failure::new(FailureCode::NOT_COMPOSABLE, message, true));
+        return Err(Failure::new(FailureCode::NOT_COMPOSABLE, message, true).into());
     }
     let inputs = secret_inputs(attempt)?;
     let pointers = inputs.pointers();
@@ -64,10 +65,13 @@ pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
     let composition = turn.compose(&work.recipe.spec, &ingredients).await.map_err(|why| match why {
         Uncomposed::Refused(refusals) => {
             let reasons: Vec<String> = refusals.into_iter().map(|refusal| refusal.message).collect();
-            Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), false)
+            Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), false).into()
         }
-        Uncomposed::Unavailable(why) => {
-            Failure::new(FailureCode::NOT_COMPOSABLE, format!("The command {why}."), true)
+        Uncomposed::Unavailable(Unavailable::Busy) => {
+            Outcome::Released { reason: "The worker was busy with other commands' templates.".into() }
+        }
+        Uncomposed::Unavailable(why @ (Unavailable::Failed(_) | Unavailable::NotLight)) => {
+            Outcome::Released { reason: format!("The command {why}.") }
         }
     })?;
     let composed = Arc::new(composition.masked());

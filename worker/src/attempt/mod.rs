@@ -111,7 +111,7 @@ impl Attempt<'_> {
             return AttemptResult::without_process(outcome);
         }
         match compose::prepare(self).await {
-            Err(failure) => AttemptResult::without_process(Outcome::Failed(failure)),
+            Err(outcome) => AttemptResult::without_process(outcome),
             Ok(Prepared::Noop { composed }) => AttemptResult {
                 composed: Some(composed),
                 ..AttemptResult::without_process(Outcome::Succeeded { result: serde_json::Value::Null })
