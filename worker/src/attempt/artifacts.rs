@@ -6,9 +6,9 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{self, Read as _, Write as _},
+    io::{self, Read, Write as _},
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use callboard::{
@@ -130,13 +130,14 @@ fn is_inside(path: &OsStr) -> bool {
         && !bytes.iter().any(|byte| matches!(byte, b'/' | 0))
 }
 
-fn remove(target: &PathBuf) {
+fn remove(target: &Path) {
     if let Err(error) = std::fs::remove_file(target) {
         tracing::error!(%error, path = %target.display(), "a file could not be removed");
     }
 }
 
 /// The copy of a file.
+#[derive(Debug)]
 struct Copied {
     /// Its size.
     bytes: u64,
@@ -171,8 +172,21 @@ fn copy(
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut source = source.take(most + 1);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(target)?;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(target)?;
+    let copied = fill(file, source.take(most + 1), (redactor, is_text)).and_then(|(copied, read)| {
+        // It may still grow.
+        if read > most { Err(too_large(room)) } else { Ok(copied) }
+    });
+    // Nothing refers to the beginning of a file that could not be copied, as on a full disk.
+    copied.inspect_err(|_| remove(target))
+}
+
+/// Copies from `source` to `file`. Also returns how many bytes were read.
+fn fill(
+    mut file: std::fs::File,
+    mut source: impl Read,
+    (redactor, is_text): (Redactor, bool),
+) -> Result<(Copied, u64), KeepError> {
     let (mut hash, mut read, mut written) = (Sha256::new(), 0_u64, 0_u64);
     let mut keep = |bytes: &[u8]| {
         written += bytes.len() as u64;
@@ -205,12 +219,7 @@ fn copy(
         is_redacted = check.is_text();
         keep(&redacting.finish())?;
     }
-    // It may still grow.
-    if read > most {
-        std::fs::remove_file(target)?;
-        return Err(too_large(room));
-    }
-    Ok(Copied { bytes: written, sha256: hash.finalize().into(), is_redacted })
+    Ok((Copied { bytes: written, sha256: hash.finalize().into(), is_redacted }, read))
 }
 
 const fn too_large(room: u64) -> KeepError {
@@ -232,5 +241,18 @@ mod tests {
         for name in ["", ".part-1", "a/b", "a\\b", "a\0b", "a\nb", "a\u{1b}b", "a\u{85}b", &too_long] {
             assert!(!is_plain(name), "{name:?}");
         }
+    }
+
+    #[test]
+    fn of_a_file_that_cannot_be_read_to_its_end_no_part_is_kept() {
+        let directory = std::env::temp_dir().join(format!("callboard-artifact-{}", std::process::id()));
+        let target = directory.join("job/artifact");
+        // Its first page cannot be read.
+        let copied =
+            copy(Path::new("/proc/self/mem"), &target, ARTIFACT_BYTES_MAX as u64, (Redactor::new([]), false));
+        let files = std::fs::read_dir(directory.join("job")).unwrap().count();
+        std::fs::remove_dir_all(directory).unwrap();
+        assert!(matches!(copied, Err(KeepError::Io(_))), "{copied:?}");
+        assert_eq!(files, 0);
     }
 }
