@@ -11,7 +11,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use url_passwords::passwords;
+use url_passwords::{passwords, with_password};
 
 use crate::{
     command::{AllowList, BadAllowList},
@@ -72,6 +72,9 @@ pub struct DatabaseSettings {
     /// File that holds the URL of Postgres
     #[arg(long, env = "DATABASE_URL_FILE")]
     database_url_file: Option<PathBuf>,
+    /// Password of Postgres, if its URL has none
+    #[arg(long = "database-password", env = "PGPASSWORD", hide_env_values = true)]
+    password: Option<SecretString>,
 }
 
 /// What seals secrets.
@@ -201,11 +204,15 @@ fn given(secret: Option<SecretString>) -> Option<SecretString> {
 }
 
 impl DatabaseSettings {
-    /// The URL of Postgres.
+    /// The URL of Postgres, with its password.
     pub fn url(&self) -> Result<SecretString, SettingsError> {
         let hint = "Write it as postgres://user:password@host:port/database";
-        given(secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref())?)
-            .ok_or(SettingsError::Missing { name: "DATABASE_URL", hint })
+        let url = given(secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref())?)
+            .ok_or(SettingsError::Missing { name: "DATABASE_URL", hint })?;
+        Ok(match given(self.password.clone()) {
+            Some(password) => with_password(url, &password),
+            None => url,
+        })
     }
 
     /// What the log must not show. What is missing or malformed is reported when it is used.
@@ -314,6 +321,23 @@ mod tests {
 
     fn keyring(arguments: &[&str]) -> Result<Keyring, SettingsError> {
         Command::try_parse_from([&["x"], arguments].concat()).unwrap().settings.keyring()
+    }
+
+    #[test]
+    fn the_password_of_postgres_may_stand_beside_its_url() {
+        let url = |url: &str| {
+            let given = ["x", "--database-url", url, "--database-password", "s3 cr&t"];
+            let settings = Command::try_parse_from(given).unwrap().settings;
+            let secrets: Vec<String> =
+                settings.secrets().iter().map(|secret| secret.expose_secret().to_owned()).collect();
+            (settings.database_url().unwrap().expose_secret().to_owned(), secrets)
+        };
+        let (with, secrets) = url("postgres://me@localhost/callboard");
+        assert_eq!(with, "postgres://me@localhost/callboard?password=s3+cr%26t");
+        assert!(secrets.contains(&"s3 cr&t".to_owned()), "{secrets:?}");
+        for own in ["postgres://me:own@localhost/x", "postgres://me@localhost/x?password=own", "no URL"] {
+            assert_eq!(url(own).0, own);
+        }
     }
 
     #[test]

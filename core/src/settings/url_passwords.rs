@@ -31,6 +31,17 @@ pub(super) fn passwords(url: &SecretString) -> Vec<SecretString> {
     found.into_iter().map(SecretString::from).collect()
 }
 
+/// The URL of Postgres with this password, if it has none of its own.
+pub(super) fn with_password(url: SecretString, password: &SecretString) -> SecretString {
+    let Ok(mut read) = Url::parse(url.expose_secret().trim()) else { return url };
+    if read.password().is_some() || read.query_pairs().any(|(name, _)| name == "password") {
+        return url;
+    }
+    // Not before the host, because a URL of a Unix socket has none.
+    read.query_pairs_mut().append_pair("password", password.expose_secret());
+    String::from(read).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
