@@ -92,17 +92,21 @@ impl RedactingBytes {
         if self.held.len() < BLOCK_BYTES {
             return Vec::new();
         }
-        // What begins before the cut ends before the end of what is held.
+        // What begins before the cut mostly ends before the end of what is held.
         let mut cut = self.held.len() - SPELLING_BYTES_MAX;
         let mut place = self.begun.take().unwrap_or_else(|| search.start());
         let mut found = Found::default();
         search.read(&self.held, &mut place, cut, &mut found);
         let at_cut = place.clone();
         search.read(&self.held, &mut place, self.held.len(), &mut found);
+        // What is escaped at greater length than is held.
+        search.find_cut(&place, &mut found);
+        let unsettled = search.settled(&place, &found);
         let ranges = found.into_ranges();
-        match ranges.iter().find(|range| range.contains(&cut)) {
-            Some(across) if across.start > 0 => cut = across.start,
-            // A value that is longer than a block goes on.
+        let across = ranges.iter().find(|range| range.contains(&cut)).map(|range| range.start);
+        match across.into_iter().chain([unsettled]).min() {
+            Some(start @ 1..) if start < cut => cut = start,
+            // Also a value that is longer than a block goes on.
             Some(_) | None => self.begun = Some(at_cut.moved_back(cut)),
         }
         let redacted = masked_bytes(&self.held[..cut], &up_to(ranges, cut));
@@ -144,6 +148,12 @@ mod tests {
                 assert_eq!(redacted("hunter22", &file, chunk), expected, "{before} {chunk}");
             }
         }
+        let secret: String = (0..250_u32).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect();
+        let written: String =
+            secret.chars().flat_map(|c| [c.to_string(), "\x1b[38;2;255;255;255m".into()]).collect();
+        let file = format!("{}{written}.{}", "-".repeat(BLOCK_BYTES - 4000), "-".repeat(BLOCK_BYTES));
+        let left = String::from_utf8(redacted(&secret, file.as_bytes(), 1000)).unwrap();
+        assert_eq!(left.replace('-', ""), "***\x1b[38;2;255;255;255m.");
         let long: String = (0..7000).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect();
         let file = format!("<{}>", [long.as_str(); 40].join("\n"));
         let left = String::from_utf8(redacted(&long, file.as_bytes(), 5000)).unwrap();

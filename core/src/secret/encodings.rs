@@ -18,8 +18,8 @@ const WINDOW_BYTES: usize = 256;
 /// Overlap of two neighbouring windows, in bytes. It is more than base64 loses at an edge, so that
 /// their matches touch.
 const OVERLAP_BYTES: usize = 8;
-/// Most bytes of text that spell one window: every byte as an escape that is escaped again
-/// (`\u005cu0041`).
+/// About the most bytes of text that spell one window: every byte as an escape that is escaped
+/// again (`\u005cu0041`). Where a text is cut, what is even longer is masked as a beginning.
 pub(super) const SPELLING_BYTES_MAX: usize = 12 * WINDOW_BYTES;
 /// Shortest piece that is looked for in upper and lower case too, in characters. Tools change the
 /// case of hosts, user names and headers. A shorter one is a word that many lines have.

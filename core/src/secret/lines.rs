@@ -151,13 +151,17 @@ impl RedactingLines {
         if let Some(search) = self.redactor.search() {
             let at_cut = before.search(search, from + cut);
             before.place = Some(at_cut.clone());
-            before.search(search, before.text.len());
+            let at_end = before.search(search, before.text.len());
+            // What is escaped at greater length than is looked ahead.
+            search.find_cut(&at_end, &mut before.found);
+            let unsettled = search.settled(&at_end, &before.found);
             before.found.merge();
-            // A secret that is longer than a line goes on.
-            let is_across = |range: &&Range<usize>| range.start > from && range.contains(&(from + cut));
-            match before.found.ranges.iter().find(is_across) {
-                Some(across) => cut = across.start - from,
-                None => begun = Some(at_cut.moved_back(from + cut)),
+            let is_across = |range: &&Range<usize>| range.contains(&(from + cut));
+            let across = before.found.ranges.iter().find(is_across).map(|range| range.start);
+            match across.into_iter().chain([unsettled]).min().filter(|start| *start > from) {
+                Some(start) if start < from + cut => cut = start - from,
+                // Also a secret that is longer than a line goes on.
+                Some(_) | None => begun = Some(at_cut.moved_back(from + cut)),
             }
         }
         before.lines.push((from..from + cut, self.returned));
@@ -236,6 +240,21 @@ mod tests {
             assert_eq!(lines.len(), 2, "{shift}");
             let both = lines.concat().replace(['x', '…'], "");
             assert!(["*** end", "****** end"].contains(&both.as_str()), "{shift}: {both}");
+        }
+    }
+
+    #[test]
+    fn a_secret_whose_escapes_are_longer_than_the_lookahead_is_masked_at_a_cut() {
+        let secret: String = (0..300_u32).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect();
+        let colour = |c: char| format!("{c}\x1b[38;2;255;255;255m");
+        let unit = |c: char| format!(r"\\\\U{:08x}", u32::from(c));
+        for written in [secret.chars().map(colour).collect::<String>(), secret.chars().map(unit).collect()] {
+            for before in [0, 1000, LOG_LINE_BYTES_MAX - 5000, LOG_LINE_BYTES_MAX - 3000] {
+                let text = format!("{}{written} end", "X".repeat(before));
+                let shown = lines_of(&[&secret], &[text.as_bytes()]).concat();
+                let left = shown.replace(['X', '…', '*'], "").replace("\x1b[38;2;255;255;255m", "");
+                assert_eq!(left, " end", "{before}");
+            }
         }
     }
 

@@ -3,7 +3,13 @@
 //! Everything that an attempt's programs write passes through its [`Redactor`] before it is stored,
 //! streamed or traced. A redactor never shows which secrets it knows.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    fmt,
+    ops::Range,
+    sync::Arc,
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -77,13 +83,18 @@ impl Redactor {
             Value::Array(items) => self.redact_items(items),
             Value::Object(fields) => {
                 let mut redacted = serde_json::Map::with_capacity(fields.len());
+                // The next number of a name that several became. All may have become the same.
+                let mut next: HashMap<String, u64> = HashMap::new();
                 for (name, field) in fields {
-                    let masked = text(&name);
-                    let numbered = (2..).map(|number| format!("{masked} ({number})"));
-                    let mut names = std::iter::once(masked.clone()).chain(numbered);
-                    if let Some(free) = names.find(|name| !redacted.contains_key(name)) {
-                        redacted.insert(free, self.redact_value(field));
+                    let mut free = text(&name);
+                    if redacted.contains_key(&free) {
+                        let number = next.entry(free.clone()).or_insert(2);
+                        while redacted.contains_key(&format!("{free} ({number})")) {
+                            *number += 1;
+                        }
+                        free = format!("{free} ({number})");
                     }
+                    redacted.insert(free, self.redact_value(field));
                 }
                 Value::Object(redacted)
             }
