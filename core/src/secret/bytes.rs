@@ -120,6 +120,7 @@ impl RedactingBytes {
         let mut place = self.begun.unwrap_or_else(|| search.start());
         let mut found = Found::default();
         search.read(&self.held, &mut place, self.held.len(), &mut found);
+        search.find_cut(&place, &mut found);
         masked_bytes(&self.held, &found.into_ranges())
     }
 }

@@ -14,7 +14,7 @@ const QUOTES: [&[u8]; 6] = [b"&quot;", b"&#34;", b"&#39;", b"&apos;", b"%22", b"
 /// What follows the beginning of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Follows {
-    /// The mark of a cut, perhaps behind quotes, brackets and blanks.
+    /// The end of the line, or the mark of a cut, perhaps behind quotes, brackets and blanks.
     Cut,
     /// The end of the text, where a mark may begin.
     End,
@@ -23,7 +23,7 @@ pub(super) enum Follows {
 
 /// Whether [`follows`] may find a cut before this byte.
 pub(super) const fn may_begin(byte: u8) -> bool {
-    is_between(byte) || matches!(byte, b'.' | 0xE2 | b'&' | b'%' | b't' | b'T')
+    is_between(byte) || matches!(byte, b'\n' | b'\r' | b'.' | 0xE2 | b'&' | b'%' | b't' | b'T')
 }
 
 const fn is_between(byte: u8) -> bool {
@@ -36,8 +36,11 @@ pub(super) fn follows(text: &[u8]) -> Follows {
     let mut at = 0;
     while at <= BETWEEN_BYTES_MAX {
         let rest = &text[at..];
-        if rest.is_empty() {
-            return Follows::End;
+        match rest.first() {
+            None => return Follows::End,
+            // A line that ends so may have been cut.
+            Some(b'\n' | b'\r') if at == 0 => return Follows::Cut,
+            Some(_) => {}
         }
         let begins = |mark: &[u8]| mark.iter().zip(rest).all(|(mark, byte)| byte.eq_ignore_ascii_case(mark));
         if let Some(mark) = MARKS.into_iter().find(|mark| begins(mark)) {

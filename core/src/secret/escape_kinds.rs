@@ -51,6 +51,12 @@ fn quote(text: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
     for spelling in spellings.iter().filter(|spelling| text.starts_with(spelling)) {
         each(&text[..1], spelling.len());
     }
+    // What `ls` and bash's `printf %q` put around the escapes of a quoted text: 'a'$'\t''b'.
+    match text {
+        [b'\'', b'$', b'\'', b'\\', ..] => each(b"", 3),
+        [b'\'', b'\'', ..] => each(b"", 2),
+        _ => {}
+    }
     // Programs write a long text as several, one a line. What joins them may follow the quote.
     let is_joint = |byte: &u8| is_blank(*byte) || matches!(byte, b'+' | b'.' | b'&' | b'\\');
     let end = text[1..].iter().position(|byte| !is_joint(byte)).map(|at| at + 1);
@@ -58,7 +64,7 @@ fn quote(text: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
         each(b"", end.unwrap_or(text.len()));
     }
     let is_begun = |spelling: &&[u8]| spelling.len() > text.len() && spelling.starts_with(text);
-    end.is_none() || spellings.iter().any(is_begun)
+    end.is_none() || spellings.iter().chain([&br"'$'\".as_slice()]).any(is_begun)
 }
 
 /// What a line break stands for.
@@ -173,7 +179,7 @@ pub(super) const fn control(letter: u8) -> Option<u8> {
         b'f' => 0x0C,
         b'r' => b'\r',
         b'a' => 0x07,
-        b'e' => ESC,
+        b'e' | b'E' => ESC,
         _ => return None,
     })
 }

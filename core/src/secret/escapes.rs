@@ -26,7 +26,7 @@ pub(super) fn may_begin(text: &[u8], is_spelled: &[bool; 256]) -> bool {
     match *text {
         [b'\'' | b'"' | b'`', b' ', next, ..] => !next.is_ascii_alphanumeric(),
         [b'\'' | b'"' | b'`', next, ..] => {
-            matches!(next, b'\'' | b'"' | b' ' | b'+' | b'.' | b'\\' | b'&' | b'%' | b'\n' | b'\r')
+            matches!(next, b'\'' | b'"' | b' ' | b'+' | b'.' | b'\\' | b'&' | b'%' | b'$' | b'\n' | b'\r')
         }
         [b'=', b'\n' | b'\r' | b'\\', ..] | [b'%', b'u', ..] => true,
         [b'=' | b'%', high, low, ..] => hexadecimal(high, low).is_some_and(|byte| {

@@ -352,8 +352,7 @@ mod tests {
         for (secret, around, size, long) in
             fuzz(("[ -)+-~äß€😀]{4,30}", "[a-z\n]{0,20}", 1usize..30, 0usize..3))
         {
-            let mut spellings = std::collections::BTreeSet::new();
-            crate::secret::encodings::add_spellings(&secret, true, &mut spellings);
+            let spellings = crate::secret::spellings::spellings([&*secret]);
             let mut text = "-".repeat(long * (LOG_LINE_BYTES_MAX - 40)).into_bytes();
             for spelling in &spellings {
                 text.extend_from_slice(around.as_bytes());
@@ -362,7 +361,8 @@ mod tests {
             let chunks: Vec<&[u8]> = text.chunks(size * 97).collect();
             let shown = lines_of(&[&secret], &chunks).join("\n");
             for spelling in spellings {
-                let spelling = String::from_utf8(spelling).unwrap();
+                // Others are no text.
+                let Ok(spelling) = String::from_utf8(spelling) else { continue };
                 assert!(!shown.contains(&spelling), "{spelling} is left");
             }
         }

@@ -25,6 +25,7 @@ mod redactor;
 mod search;
 #[cfg(test)]
 mod spelled;
+mod spellings;
 mod states;
 mod waiting;
 
@@ -33,8 +34,9 @@ pub use keyring::{Keyring, OpenError, SealHead};
 pub use lines::{LOG_LINE_BYTES_MAX, RedactingLines};
 pub use master_key::{BadKey, KeyId};
 pub use owner::Owner;
-pub use redactor::{ENCODED_BYTES_MAX, REDACTED_CHARS_MIN, Redactor};
+pub use redactor::{REDACTED_CHARS_MIN, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};
+pub use spellings::{ALL_ENCODED_BYTES_MAX, ENCODED_BYTES_MAX};
 pub use waiting::CONTINUATION;
 
 /// Replaces a secret in everything that is stored, shown or logged.

@@ -27,6 +27,8 @@ pub(super) struct Reading {
     /// Bytes that it has read from there on, with what escapes stand for. What it has read before
     /// is the text as it is.
     pub(super) read: usize,
+    /// Where the last byte that it has read ends. What follows up to `at` stands for nothing.
+    pub(super) read_to: usize,
     /// The last of them that stand in the text as they are.
     pub(super) plain: usize,
 }
@@ -60,6 +62,7 @@ impl Place {
         for other in &mut self.others {
             other.at -= bytes;
             other.escaped_at = other.escaped_at.saturating_sub(bytes);
+            other.read_to = other.read_to.saturating_sub(bytes);
         }
         self
     }

@@ -5,7 +5,10 @@
 //! of a spelling, which is mostly at once. So every mixture of escapes is found, and none has to be
 //! listed. Pure.
 
-use std::{collections::BTreeSet, ops::RangeBounds};
+use std::{
+    collections::BTreeSet,
+    ops::{Range, RangeBounds},
+};
 
 use aho_corasick::{
     Anchored,
@@ -96,20 +99,19 @@ impl Search {
 
     /// Adds the beginnings of secrets with which a text that was cut ends.
     pub(super) fn find_cut(&self, place: &Place, found: &mut Found) {
-        let begun = self.begun(place, BEGINNING_BYTES_MIN..);
-        found.ranges.extend(begun.map(|start| start..place.at));
+        found.ranges.extend(self.begun(place, BEGINNING_BYTES_MIN..));
     }
 
     /// Where a beginning starts with which a line ends at `place`, if it is too short to be masked
     /// unless the next line goes on with it.
     pub(super) fn waiting(&self, place: &Place) -> Option<usize> {
-        self.begun(place, WAITING_BYTES_MIN..BEGINNING_BYTES_MIN).min()
+        self.begun(place, WAITING_BYTES_MIN..BEGINNING_BYTES_MIN).map(|begun| begun.start).min()
     }
 
     /// Length of the beginning of a text, read up to `place`, that no text behind it makes a part
     /// of a secret.
     pub(super) fn settled(&self, place: &Place, found: &Found) -> usize {
-        self.begun(place, ..).chain(found.open).min().unwrap_or(place.at)
+        self.begun(place, ..).map(|begun| begun.start).chain(found.open).min().unwrap_or(place.at)
     }
 
     fn read_with<A: Automaton>(
@@ -202,7 +204,8 @@ impl Search {
 
     /// Masks the beginnings of secrets at `place` if the mark of a cut follows.
     fn read_cut(&self, text: &[u8], place: &Place, found: &mut Found) {
-        let Some(begun) = self.begun(place, BEGINNING_BYTES_MIN..).min() else { return };
+        let begun = self.begun(place, BEGINNING_BYTES_MIN..).map(|begun| begun.start).min();
+        let Some(begun) = begun else { return };
         match cuts::follows(&text[place.at..]) {
             Follows::Cut => self.find_cut(place, found),
             Follows::End => found.open = found.open.map_or(Some(begun), |open| Some(open.min(begun))),
@@ -250,7 +253,14 @@ impl Search {
                 self.go_on(
                     machine,
                     text,
-                    Reading { at: at + 1, state, read: other.read + 1, plain: other.plain + 1, ..other },
+                    Reading {
+                        at: at + 1,
+                        state,
+                        read: other.read + 1,
+                        read_to: at + 1,
+                        plain: other.plain + 1,
+                        ..other
+                    },
                     true,
                     place,
                     found,
@@ -268,12 +278,14 @@ impl Search {
             }
             let step = |state, byte: &u8| machine.next_state(Anchored::No, state, *byte);
             let next = bytes.iter().fold(place.raw, step);
+            // What stands for nothing is passed over.
+            let read_to = |before: usize| if bytes.is_empty() { before } else { at + length };
             if next != start {
-                let read = bytes.len();
+                let (read, read_to) = (bytes.len(), read_to(at));
                 self.go_on(
                     machine,
                     text,
-                    Reading { at: at + length, state: next, escaped_at: at, read, plain: 0 },
+                    Reading { at: at + length, state: next, escaped_at: at, read, read_to, plain: 0 },
                     read > 0,
                     place,
                     found,
@@ -283,11 +295,11 @@ impl Search {
                 let other = place.others[index];
                 if other.at == at {
                     let state = bytes.iter().fold(other.state, step);
-                    let read = other.read + bytes.len();
+                    let (read, read_to) = (other.read + bytes.len(), read_to(other.read_to));
                     self.go_on(
                         machine,
                         text,
-                        Reading { at: at + length, state, read, plain: 0, ..other },
+                        Reading { at: at + length, state, read, read_to, plain: 0, ..other },
                         !bytes.is_empty(),
                         place,
                         found,
@@ -296,7 +308,8 @@ impl Search {
             }
         });
         if is_open {
-            found.open = self.begun(place, ..).chain(found.open).chain([at]).min();
+            let begun = self.begun(place, ..).map(|begun| begun.start);
+            found.open = begun.chain(found.open).chain([at]).min();
         }
     }
 
@@ -339,19 +352,19 @@ impl Search {
         found.ranges.push(start..end);
     }
 
-    /// Where the beginnings of spellings begin with which the text ends at `place`, if so many
-    /// bytes of a spelling have been read.
+    /// The beginnings of spellings with which the text ends at `place`, if so many bytes of a
+    /// spelling have been read.
     fn begun<'a>(
         &'a self,
         place: &'a Place,
         lengths: impl RangeBounds<usize> + 'a,
-    ) -> impl Iterator<Item = usize> + 'a {
+    ) -> impl Iterator<Item = Range<usize>> + 'a {
         let others = place.others.iter().filter(|other| other.at == place.at).map(Some);
         let length =
             move |state| self.beginnings.get(&state).copied().filter(|length| lengths.contains(length));
         std::iter::once(None).chain(others).filter_map(move |other| match other {
-            None => Some(place.at.saturating_sub(length(place.raw)?)),
-            Some(other) => Some(other.start_of(length(other.state)?)),
+            None => Some(place.at.saturating_sub(length(place.raw)?)..place.at),
+            Some(other) => Some(other.start_of(length(other.state)?)..other.read_to),
         })
     }
 

@@ -70,9 +70,8 @@ fn spelled(c: char, kind: u8) -> String {
     }
 }
 
-/// Any value of at least four characters that does not repeat itself at its ends.
+/// Any value of at least four characters, and text that no secret has.
 const SECRETS: &str = "[ -~äß€😀\t]{4,40}";
-/// Text that no secret has.
 const AROUND: &str = "[а-я]{0,30}";
 
 proptest! {
@@ -288,6 +287,21 @@ fn encoded(text: &str, encoder: usize) -> String {
 }
 
 #[test]
+fn what_bash_and_ls_quote_is_masked() {
+    let redactor = redactor(&["k7Qz\tLm9Xp", "Passwörter-2026", "a\x1bb'c\u{e9}d"]);
+    for text in [
+        r"cat: 'k7Qz'$'\t''Lm9Xp': no",
+        r"'/tmp/Passw'$'\303\266''rter-2026'",
+        r"$'k7Qz\tLm9Xp'",
+        r"$'a\Eb\'c\303\251d'",
+    ] {
+        let shown = redactor.redact(text);
+        let is_left = ["Lm", "rter", "303", "c'"].iter().any(|part| shown.contains(part));
+        assert!(shown.contains("***") && !is_left, "{text}: {shown}");
+    }
+}
+
+#[test]
 fn a_beginning_where_a_text_was_cut_is_masked() {
     let redactor = redactor(&["wJalrXUtnFEMIK7MDENGbPxRfiCY"]);
     for (text, expected) in [
@@ -306,7 +320,9 @@ fn a_beginning_where_a_text_was_cut_is_masked() {
         ("\\u0077Jalr\\u0058UtnF\"...", "***\"..."),
         ("<Buffer 77 4a 61 6c 72 58 55 74 6e 46 45 4d ... 16 more bytes>", "<Buffer ***... 16 more bytes>"),
         ("xwJalrXUtwJalrXUtnFEM...", "xwJalrXUt***..."),
-        ("key wJalrXUtnFEM", "key wJalrXUtnFEM"),
+        ("key wJalrXUtnFEM", "key ***"),
+        ("key wJalrXUtnFEM\nnext", "key ***\nnext"),
+        ("wJalrXU\nwJalrXUtnFEM, next", "wJalrXU\nwJalrXUtnFEM, next"),
     ] {
         assert_eq!(redactor.redact(text), expected);
     }

@@ -76,8 +76,8 @@ pub(super) enum Message {
 
 impl Message {
     /// The same without secrets, before anything of it is cut. The texts of `Log` and `Console`
-    /// stay, because they are redacted as streams, and so does what is compared with names that the worker knows: the
-    /// service, and the path.
+    /// stay, because they are redacted as streams. So does what is compared with names that the
+    /// worker knows: the service, and the path.
     pub(super) fn redacted(self, redactor: &Redactor) -> Self {
         let text = |text: String| redactor.redact(&text).into_owned();
         match self {
@@ -225,7 +225,7 @@ mod tests {
         let secret = secrecy::SecretString::from("hunter22/x");
         let redactor = Redactor::new([&secret]);
         for line in [
-            r#"{"type":"console","level":"SECRET","text":"SECRET"}"#,
+            r#"{"type":"console","level":"SECRET","text":""}"#,
             r#"{"type":"pageerror","text":"SECRET"}"#,
             r#"{"type":"warning","text":"SECRET"}"#,
             r#"{"type":"hello","runner":"SECRET","version":"SECRET"}"#,

@@ -11,6 +11,7 @@ mod left_files;
 mod line_pipe;
 mod literal_variables;
 mod log_pump;
+mod log_texts;
 mod messages;
 mod outcome;
 mod output;

@@ -3,10 +3,7 @@
 //! There is one task per pipe, which ends with the pipe. Everything is redacted here, before it is
 //! stored anywhere.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use callboard::{
     bounds::PROGRESS_CHARS_MAX,
@@ -14,7 +11,7 @@ use callboard::{
     clock,
     compose::OutputProtocol,
     job::{Failure, FailureCode, Progress},
-    secret::{CONTINUATION, RedactingLines, Redactor},
+    secret::{RedactingLines, Redactor},
     store::jobs::logs::LogStream,
 };
 use serde_json::Value;
@@ -27,6 +24,7 @@ use super::{
     artifacts::AnnouncedFile,
     line_pipe,
     log_pump::Log,
+    log_texts::{LogTexts, end_line},
     messages::{Line, Message, Unreadable},
     outcome::ReportedVerdict,
     redaction,
@@ -163,66 +161,6 @@ async fn show(lines: Vec<String>, log: &Log) {
     }
 }
 
-/// Ends a line of a stream. No line waits for the next one, which may come much later.
-async fn end_line(lines: &mut RedactingLines) -> Vec<String> {
-    let mut shown = redaction::feed(lines, b"\n".to_vec()).await;
-    shown.extend(lines.waiting());
-    shown
-}
-
-/// The texts that a script writes, one stream for each way to write them, because a secret may be
-/// written in pieces.
-struct LogTexts {
-    redactor: Redactor,
-    by_source: BTreeMap<&'static str, RedactingLines>,
-}
-
-impl LogTexts {
-    const fn new(redactor: Redactor) -> Self {
-        Self { redactor, by_source: BTreeMap::new() }
-    }
-
-    fn of(&mut self, source: &'static str) -> &mut RedactingLines {
-        self.by_source.entry(source).or_insert_with(|| RedactingLines::new(self.redactor.clone()))
-    }
-
-    /// Shows a text of `log()`.
-    async fn log(&mut self, level: Option<&str>, text: String, log: &Log) {
-        let (source, stream, mark) = match level {
-            Some("error") => ("log.error", LogStream::Stderr, ""),
-            // As Node does with console.warn.
-            Some("warn") => ("log.warn", LogStream::Stderr, "[warn] "),
-            Some("debug") => ("log.debug", LogStream::Stdout, "[debug] "),
-            _ => ("log", LogStream::Stdout, ""),
-        };
-        show_text(self.of(source), text, (stream, mark), log).await;
-    }
-
-    /// Shows what the page has written to its console.
-    async fn console(&mut self, level: Option<String>, text: String, log: &Log) {
-        let mark = format!("[console.{}] ", level.as_deref().unwrap_or("log"));
-        show_text(self.of("console"), text, (LogStream::Stdout, &mark), log).await;
-    }
-}
-
-/// Sends the lines of one text to the log, each with the mark. An empty text is an empty line.
-async fn show_text(
-    lines: &mut RedactingLines,
-    mut text: String,
-    (stream, mark): (LogStream, &str),
-    log: &Log,
-) {
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    let mut shown = redaction::feed(lines, text.into_bytes()).await;
-    shown.extend(end_line(lines).await);
-    for (index, line) in shown.into_iter().enumerate() {
-        let mark = if index > 0 && line.starts_with(CONTINUATION) { "" } else { mark };
-        log.redacted_line(stream, format!("{mark}{line}")).await;
-    }
-}
-
 /// Acts on an event without secrets.
 async fn handle(message: Message, log: &Log, notices: &mpsc::Sender<Notice>, reported: &mut ReportedEnd) {
     let system = |text: String| log.system(text);
@@ -290,7 +228,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
 
 #[cfg(test)]
 mod tests {
-    use callboard::secret::LOG_LINE_BYTES_MAX;
+    use callboard::secret::{CONTINUATION, LOG_LINE_BYTES_MAX};
     use serde_json::json;
 
     use super::*;
