@@ -135,6 +135,7 @@ pub struct Allowance {
 
 /// The slot of a large answer, until it is dropped.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Default))]
 pub struct LargeAnswerSlot {
     _of_holder: Permit,
     _of_process: Permit,

@@ -7,9 +7,9 @@
 mod accept;
 mod body;
 mod envelope;
+mod paced_body;
 mod response;
 mod sse;
-mod weighed_body;
 
 use async_graphql::Executor;
 use axum::{

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{accept::Media, weighed_body::WeighedBody};
+use super::{accept::Media, paced_body::PacedBody};
 use crate::{
     error::{ApiError, Code, retry_after},
     operation::{Answer, Engine, RequestId, Written, is_request_error},
@@ -35,7 +35,7 @@ pub(super) async fn write(media: Media, result: Answer) -> Response {
     } else {
         let headers = result.http_headers.clone();
         let (text, slot) = result.write(|response| Written(response).to_text()).await;
-        let mut response = Response::new(Body::new(WeighedBody::new(text, slot)));
+        let mut response = Response::new(Body::new(PacedBody::of_answer(text, slot)));
         *response.headers_mut() = headers;
         response
     };

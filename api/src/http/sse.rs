@@ -4,20 +4,23 @@
 //! For networks that break WebSockets. A refused operation is sent as a `next` with errors and a
 //! `complete`, because an `EventSource` never shows the body of a refused request. A client that
 //! stops reading stops the stream. Only the socket's buffers hold data for it, and the connection's
-//! guard closes it in the end.
+//! guard closes it in the end. A large event has to be read at a pace.
 
 use std::{convert::Infallible, time::Duration};
 
 use async_graphql::Executor;
-use axum::response::{
-    IntoResponse as _, Response,
-    sse::{Event, KeepAlive, Sse},
+use axum::{
+    body::Body,
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
 use futures::{FutureExt as _, StreamExt as _, future, stream};
 
 use tokio_util::sync::CancellationToken;
 
-use super::StreamGuards;
+use super::{StreamGuards, paced_body::PacedBody};
 use crate::{
     auth::CredentialWatch,
     endpoint::Endpoint,
@@ -50,7 +53,6 @@ pub(super) fn stream<E: Executor>(
         Ok(prepared) => endpoint.engine.stream(prepared, id.clone()).left_stream(),
         Err(refused) => stream::once(future::ready(refused.into())).right_stream(),
     };
-    let mut being_sent = None;
     let (engine, proof, id) =
         (endpoint.engine.clone(), guards.watch.as_ref().map(CredentialWatch::proof), id.clone());
     let last = async move {
@@ -58,13 +60,14 @@ pub(super) fn stream<E: Executor>(
         let why = engine.why_ended(proof).await;
         stream::iter(vec![next(&engine.refuse(&why, &id)), complete()])
     };
-    let events = results
-        .then(|answer| answer.write(next))
-        .map(move |(event, slot)| {
-            // Replaced when the next event is asked for, because this one has been sent then.
-            let _sent = std::mem::replace(&mut being_sent, slot);
-            event
-        })
+    let events = stream::unfold((Box::pin(results), None), |(mut results, sent)| async move {
+        // The last event has been sent. Its slot must not wait for the next one, which may never
+        // come or may need a slot itself.
+        drop(sent);
+        let (event, slot) = results.next().await?.write(next).await;
+        Some((event, (results, slot)))
+    });
+    let events = events
         .chain(stream::once(future::ready(complete())))
         .take_until(Box::pin(over))
         // When the key or the session has ended, the client is told, because it would reconnect in
@@ -76,7 +79,9 @@ pub(super) fn stream<E: Executor>(
         });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_EVERY);
     // Asks reverse proxies (nginx) not to buffer events.
-    ([("x-accel-buffering", "no")], Sse::new(events).keep_alive(keep_alive)).into_response()
+    ([("x-accel-buffering", "no")], Sse::new(events).keep_alive(keep_alive))
+        .into_response()
+        .map(|events| Body::new(PacedBody::of_events(events)))
 }
 
 fn next(result: &async_graphql::Response) -> Event {

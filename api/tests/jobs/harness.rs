@@ -156,6 +156,14 @@ impl Harness {
         serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
     }
 
+    /// Opens a subscription as a stream of server-sent events.
+    pub(crate) async fn event_stream(&self, key: &str, query: &str) -> reqwest::Response {
+        let url = format!("http://{}/graphql", self.address);
+        let request = self.client.post(url).bearer_auth(key).header("accept", "text/event-stream");
+        let body = json!({ "query": query }).to_string();
+        request.header("content-type", "application/json").body(body).send().await.unwrap()
+    }
+
     /// Runs an operation that must have no errors and returns its data.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
         let mut response = self.execute("cb_admin", query, variables).await;

@@ -3,9 +3,12 @@
 use callboard::{clock::now, ids::JobId, job::Outcome};
 use futures::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use crate::harness::Harness;
+use crate::{client::WAIT_MAX, harness::Harness};
 
+/// Three times an input, which is large if the input is.
+const LARGE_INPUT: &str = "a: input b: input c: input";
 const RESULTS: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Job { result } } }";
 
 /// A result of nearly a mebibyte, whose tree would take 70 times that.
@@ -63,6 +66,32 @@ async fn an_answer_has_so_many_bytes_and_then_says_that_it_is_too_large() {
 }
 
 #[tokio::test]
+async fn an_idle_event_stream_keeps_no_slot_of_a_large_answer() {
+    let harness = Harness::new().await;
+    let schema = json!({ "type": "object", "properties": { "text": {} } });
+    let command = harness.create_command("patient", json!({ "inputSchema": schema })).await;
+    let text = "x".repeat(200_000);
+    let input = json!({ "text": text });
+    let job = harness.enqueue(json!({ "commandId": command, "input": input })).await;
+    // A snapshot and an event, each with the large input. Then nothing happens.
+    let query = format!("subscription {{ jobEvents(jobId: \"{job}\") {{ kind job {{ {LARGE_INPUT} }} }} }}");
+    let opened = (0..4).map(|_| async {
+        let mut stream = harness.event_stream("cb_viewer", &query).await;
+        let mut received = String::new();
+        while received.matches("event: next").count() < 2 || !received.ends_with("\n\n") {
+            let chunk = timeout(WAIT_MAX, stream.chunk()).await.expect("an event arrives in time");
+            received.push_str(std::str::from_utf8(&chunk.unwrap().expect("the stream goes on")).unwrap());
+        }
+        assert_eq!(received.matches(&text).count(), 2 * 3, "{}", &received[received.len() - 500..]);
+        stream
+    });
+    let _idle = join_all(opened).await;
+    let query = format!("{{ job(id: \"{job}\") {{ {LARGE_INPUT} }} }}");
+    let answer = harness.execute("cb_viewer", &query, json!({})).await;
+    assert_eq!(answer["data"]["job"]["c"]["text"], text, "{}", answer["errors"]);
+}
+
+#[tokio::test]
 async fn lines_of_a_log_count_with_their_bytes() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
@@ -104,7 +133,7 @@ async fn one_key_does_not_take_the_connections_of_the_others() {
     let query = format!("{{ {} }}", counts.join(" "));
     let floods = join_all((0..20).map(|_| harness.execute(&flooding, &query, json!({}))));
     let others = async {
-        let until = now() + crate::client::WAIT_MAX;
+        let until = now() + WAIT_MAX;
         while waiting().await < 4 {
             assert!(now() < until, "the flood does not read");
         }
