@@ -222,13 +222,9 @@ const fn classify_store(error: &StoreError) -> Classified {
     }
 }
 
-/// What async-graphql says when an operation costs more than allowed.
-pub(crate) const TOO_COSTLY: &str = "Query is too complex.";
-
 /// What async-graphql says when an operation exceeds one of `query_limits`, and our text with the
 /// limit where its own has none. A test compares the numbers.
-pub(crate) const TOO_COMPLEX: [(&str, Option<&str>); 4] = [
-    (TOO_COSTLY, Some("The operation costs more than 5000. Ask for smaller pages or fewer fields.")),
+pub(crate) const TOO_COMPLEX: [(&str, Option<&str>); 3] = [
     (
         "Query is nested too deep.",
         Some("The operation nests fields more than 20 levels deep. Ask for the inner objects by their ids."),

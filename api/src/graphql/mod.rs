@@ -36,6 +36,7 @@ pub mod schedule;
 pub mod secret;
 pub mod service;
 pub mod session;
+pub mod shapes;
 pub mod user_error;
 pub mod viewer;
 pub mod weigh;

@@ -62,7 +62,6 @@ macro_rules! nodes {
             }
 
             /// Returns objects in the order of their ids, with null for each id that has no object.
-            #[graphql(complexity = "ids.len().saturating_mul(child_complexity).saturating_add(1)")]
             async fn nodes(
                 &self,
                 ctx: &async_graphql::Context<'_>,

@@ -190,8 +190,6 @@ macro_rules! connection {
             }
 
             /// Exact number of items on all pages. Null where counting would be too expensive.
-            // `READ_COST`, which the attribute cannot name here. A test compares them.
-            #[graphql(complexity = 10)]
             async fn total_count(&self) -> Option<i32> {
                 self.total.map(|total| i32::try_from(total).unwrap_or(i32::MAX))
             }

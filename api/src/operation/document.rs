@@ -17,7 +17,6 @@ use async_graphql::{
 };
 
 use super::{
-    costed::Costed,
     known::KnownDocuments,
     permission::{self, Refused},
     scan::scan,
@@ -27,7 +26,7 @@ use crate::{
     allowance::Allowance,
     auth::Access,
     error::{ApiError, Code, coded},
-    graphql::{input_scalars, introspection, query_limits::RECURSION_MAX},
+    graphql::{cost, input_scalars, introspection, query_limits::RECURSION_MAX},
 };
 
 /// Maximum number of selections in a document, counting fragments at each spread.
@@ -68,8 +67,6 @@ pub struct ReadyOperation {
     pub(super) has_schema: bool,
     /// Whether its errors propose no names of the schema.
     pub(super) hides_names: bool,
-    /// What its cost is counted from, should it be refused.
-    pub(super) costed: Costed,
     /// What it may take.
     pub(super) allowance: Arc<Allowance>,
 }
@@ -105,9 +102,10 @@ pub(super) fn prepare(
     root_fields(&operation.node.selection_set.node, &document.fragments, &mut fields);
     permission::check(&operation.node, &document.fragments, &request.variables, access, is_schema_open)?;
     introspection::check(&operation.node, &document.fragments).map_err(refuse)?;
+    cost::check(&operation.node, &document.fragments, &request.variables)
+        .map_err(|costly| refuse(ApiError::new(Code::TooComplex, costly.to_string())))?;
     input_scalars::check(&operation.node, &request.variables).map_err(refuse)?;
     let has_schema = fields.contains(&"__schema");
-    let costed = Costed::of(&request);
     if kind == Kind::Subscription {
         if fields.len() != 1 {
             let why = "A subscription must have exactly one root field.";
@@ -123,13 +121,12 @@ pub(super) fn prepare(
         name,
         has_schema,
         hides_names: false,
-        costed,
         allowance: Arc::clone(allowance),
     })
 }
 
 /// Runs all checks that depend only on the text.
-pub(super) fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
+fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
     let refuse = |error: ApiError| error.to_server_error();
     let text = scan(text).map_err(refuse)?;
     let document = parse_query(text).map_err(|error| coded(Code::ParseFailed, error.into()))?;
@@ -138,7 +135,7 @@ pub(super) fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
 }
 
 /// Returns the operation to run: the named one, or the only one.
-pub(super) fn select<'a>(
+fn select<'a>(
     document: &'a ExecutableDocument,
     wanted: Option<&str>,
 ) -> Result<(Option<Name>, &'a Positioned<OperationDefinition>), ApiError> {

@@ -157,7 +157,7 @@ impl<E: Executor> Engine<E> {
     pub async fn run(&self, prepared: ReadyOperation, id: &RequestId) -> Answer {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let ReadyOperation { request, has_schema, hides_names, costed, allowance, .. } = prepared;
+        let ReadyOperation { request, has_schema, hides_names, allowance, .. } = prepared;
         let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind().instrument(span);
         // What a mutation has done is said, without the part that is too large.
         let is_cut = kind == Kind::Query;
@@ -173,7 +173,6 @@ impl<E: Executor> Engine<E> {
                 if has_schema {
                     describe_schema(&mut response.data);
                 }
-                costed.explain(&mut response);
                 if hides_names {
                     hide_names(&mut response.errors);
                 }
@@ -209,8 +208,8 @@ impl<E: Executor> Engine<E> {
                 let request = prepared.request.data(Arc::clone(&repeat));
                 let responses = span.in_scope(|| engine.executor.execute_stream(request, None));
                 let repeat_max = REPEAT_MAX;
-                let ReadyOperation { costed, hides_names, allowance, .. } = prepared;
-                Messages { responses, repeat, repeat_max, costed, hides_names, allowance, id, span }
+                let ReadyOperation { hides_names, allowance, .. } = prepared;
+                Messages { responses, repeat, repeat_max, hides_names, allowance, id, span }
                     .into_stream(Active::new())
                     .right_stream()
             }

@@ -14,7 +14,6 @@ use tokio::time::Instant;
 use super::{
     RequestId,
     answer::Answer,
-    costed::Costed,
     finish::{finish, refusal_of},
 };
 use crate::{
@@ -37,7 +36,6 @@ pub(super) struct Messages {
     pub(super) responses: BoxStream<'static, Response>,
     pub(super) repeat: Arc<Repeat>,
     pub(super) repeat_max: Duration,
-    pub(super) costed: Costed,
     /// Whether its errors propose no names of the schema.
     pub(super) hides_names: bool,
     /// What each message may take.
@@ -75,7 +73,6 @@ impl Messages {
                 return Some((self.refuse(&super::engine::internal()), false));
             };
             let mut response = response?;
-            self.costed.explain(&mut response);
             if self.hides_names {
                 super::engine::hide_names(&mut response.errors);
             }
@@ -193,7 +190,6 @@ mod tests {
             responses: schema.execute_stream(request.data(Arc::clone(&repeat))).boxed(),
             repeat,
             repeat_max,
-            costed: Costed::default(),
             hides_names: false,
             allowance: Arc::new(Allowances::default().of(None)),
             id: RequestId::draw(callboard::clock::IdSource),

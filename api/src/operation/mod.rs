@@ -5,7 +5,6 @@
 //! responses. Variables are never logged or traced. The operation's name and type are.
 
 mod answer;
-mod costed;
 mod document;
 mod engine;
 mod envelope;

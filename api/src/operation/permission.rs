@@ -23,7 +23,7 @@ use crate::{
         rules::{self, Need, ROOTS},
     },
     error::{ApiError, Code},
-    graphql::cost,
+    graphql::{cost, shapes::shape_of},
 };
 
 /// The field that tries a key, and may stand only once in an operation, so that each try is a
@@ -58,11 +58,6 @@ pub(super) fn check(
     access: &Access,
     is_schema_open: bool,
 ) -> Result<(), Refused> {
-    let root = match operation.ty {
-        OperationType::Query => "Query",
-        OperationType::Mutation => "Mutation",
-        OperationType::Subscription => "Subscription",
-    };
     let role = access.caller().map(|caller| caller.role);
     // An ADMIN may use every field. Only a mutation could try keys.
     if role == Some(Role::Admin) && operation.ty != OperationType::Mutation {
@@ -78,7 +73,7 @@ pub(super) fn check(
         path: Vec::new(),
         sign_ins: 0,
     };
-    walk.set(&operation.selection_set.node, root)
+    walk.set(&operation.selection_set.node, cost::root(operation))
 }
 
 struct Walk<'a> {
@@ -107,7 +102,7 @@ impl<'a> Walk<'a> {
                     let name = field.node.name.node.as_str();
                     self.path.push(field.node.response_key().node.as_str());
                     self.field(on, name).map_err(|refused| self.naming(refused, on, &field.node))?;
-                    let of = cost::type_of(on, name).unwrap_or_default();
+                    let of = shape_of(on, name).map_or("", |shape| shape.of.as_str());
                     self.set(&field.node.selection_set.node, of)?;
                     self.path.pop();
                 }
@@ -158,7 +153,7 @@ impl<'a> Walk<'a> {
         Refused { field: Some(name.to_owned()), ..error.into() }
     }
 
-    /// Says of a refused field to what it would have been done.
+    /// Adds the object that the refused field names.
     fn naming(&self, refused: Refused, on: &str, field: &Field) -> Refused {
         let Some(name) = &refused.field else { return refused };
         let arguments = field.arguments.iter().map(|(name, value)| {

@@ -250,3 +250,25 @@ async fn jobs_are_accepted_without_redis() {
         assert_eq!(harness.read_job(id, "state").await, json!({ "state": "QUEUED" }));
     }
 }
+
+#[tokio::test]
+async fn an_operation_enqueues_four_batches_at_most() {
+    let harness = Harness::new().await;
+    let command = harness.create_command("many", json!({})).await;
+    let jobs = json!({ "jobs": vec![json!({ "commandId": command }); 1000] });
+    let batches = |count: usize| {
+        let batch = |n: usize| {
+            format!("a{n}: jobsEnqueue(input: $input) {{ jobs {{ state }} userErrors {{ code }} }}")
+        };
+        let batches: Vec<String> = (0..count).map(batch).collect();
+        format!("mutation($input: JobsEnqueueInput!) {{ {} }}", batches.join(" "))
+    };
+    let refused = harness.execute("cb_operator", &batches(5), json!({ "input": jobs })).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "TOO_COMPLEX", "{refused}");
+    let message = refused["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("5070") && message.contains("costs most, 1014"), "{message}");
+    let stored = harness.data("{ jobs { totalCount } }", json!({})).await;
+    assert_eq!(stored["jobs"]["totalCount"], 0, "nothing of it has run");
+    let done = harness.data(&batches(4), json!({ "input": jobs })).await;
+    assert_eq!(done["a3"]["jobs"].as_array().unwrap().len(), 1000, "{}", done["a3"]["userErrors"]);
+}

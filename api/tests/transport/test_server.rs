@@ -24,7 +24,7 @@ use callboard_api::{
     error::{ApiError, Code},
     graphql::{
         page::{PAGE_MAX, Page},
-        query_limits::{bounded, page_cost},
+        query_limits::bounded,
         viewer::ViewerQuery,
     },
     health::Part,
@@ -164,7 +164,6 @@ impl TestQuery {
     async fn big(&self, kilobytes: usize) -> String {
         "x".repeat(kilobytes * 1024)
     }
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn jobs(
         &self,
         first: Option<i32>,

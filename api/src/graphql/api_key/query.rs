@@ -4,7 +4,7 @@ use async_graphql::{Context, Object, Result};
 use callboard::{ids::ApiKeyId, store::catalogue::api_keys};
 
 use super::ApiKeyConnection;
-use crate::graphql::{name_lists, query_limits::page_cost, reads};
+use crate::graphql::{name_lists, reads};
 
 /// The query fields of API keys.
 #[derive(Debug, Default, Clone, Copy)]
@@ -14,7 +14,6 @@ pub struct ApiKeyQuery;
 impl ApiKeyQuery {
     /// Returns the API keys, ordered by name, also those that are revoked or have expired. The key
     /// of the configuration (CALLBOARD_API_KEY) is not among them. Requires an ADMIN key.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,

@@ -15,7 +15,6 @@ use crate::{
         composed::ComposedCommand,
         job::{Composed, Failure, JobContext, hidden_command, is_kept_back},
         proxy::Proxy,
-        query_limits::COMPOSED_COST,
         scalars::{BigInt, DateTime, Duration},
         worker::{self, Worker},
     },
@@ -103,7 +102,6 @@ impl Attempt {
 
     /// The command as it ran, with secrets masked as `***`. Until the worker reports it, and if it
     /// never does, the command as the job's next attempt would run it.
-    #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
         if is_kept_back(ctx, self.0.job).await? {
             let record = JobContext::of(ctx)?.readers.record(self.0.job).await?;

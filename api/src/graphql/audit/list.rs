@@ -14,7 +14,6 @@ use crate::{
     graphql::{
         job::DateTimeRange,
         page::{PAGE_MAX, Page},
-        query_limits::page_cost,
         reads,
     },
 };
@@ -64,7 +63,6 @@ pub struct AuditQuery;
 #[Object]
 impl AuditQuery {
     /// Returns the audit, newest first. Requires an ADMIN key.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn audit_events(
         &self,
         ctx: &Context<'_>,

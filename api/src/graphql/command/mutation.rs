@@ -8,7 +8,6 @@ use crate::graphql::{
     catalogue::acting,
     inputs::id_of,
     payload::{DeletePayload, settle},
-    query_limits::SAVE_COST,
     user_error::UserError,
 };
 
@@ -36,7 +35,6 @@ pub struct CommandMutation;
 impl CommandMutation {
     /// Creates a command. Its templates must be well-formed. Whether they compose is checked by
     /// commandPreview and jobEnqueue. Requires an ADMIN key.
-    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn command_create(
         &self,
         ctx: &Context<'_>,
@@ -50,7 +48,6 @@ impl CommandMutation {
 
     /// Updates a command. Existing jobs keep the version that they were enqueued with. Requires an
     /// ADMIN key.
-    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn command_update(
         &self,
         ctx: &Context<'_>,

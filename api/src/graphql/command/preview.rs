@@ -20,7 +20,6 @@ use crate::graphql::{
     job::JobContext,
     job_loaders::outage,
     payload::unevaluated,
-    query_limits::PREVIEW_COST,
     scalars::Json,
     user_error::{UserError, user_errors},
 };
@@ -64,7 +63,6 @@ pub struct PreviewQuery;
 impl PreviewQuery {
     /// Composes a command without enqueuing a job. Returns exactly what jobEnqueue would store, or
     /// why it would refuse it. Costs 500.
-    #[graphql(complexity = "PREVIEW_COST + child_complexity")]
     async fn command_preview(
         &self,
         ctx: &Context<'_>,

@@ -7,7 +7,6 @@ use super::{Command, CommandConnection};
 use crate::graphql::{
     loaders::{self, CommandName},
     name_lists::{self, Wanted},
-    query_limits::page_cost,
     reads,
 };
 
@@ -28,7 +27,6 @@ impl CommandQuery {
     }
 
     /// Returns commands, ordered by name.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn commands(
         &self,
         ctx: &Context<'_>,

@@ -8,7 +8,6 @@ use crate::{
         inputs::id_or_refusal,
         job_loaders::outage,
         payload::{refuse, settle, unevaluated},
-        query_limits::COMPOSED_COST,
         user_error::UserError,
     },
 };
@@ -72,7 +71,6 @@ pub struct JobMutation;
 #[Object]
 impl JobMutation {
     /// Enqueues a job. Returns once the job is durably stored. Requires an OPERATOR key.
-    #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn job_enqueue(
         &self,
         ctx: &Context<'_>,
@@ -92,7 +90,6 @@ impl JobMutation {
     }
 
     /// Enqueues 1 to 1000 jobs, either all or none. Requires an OPERATOR key.
-    #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn jobs_enqueue(
         &self,
         ctx: &Context<'_>,

@@ -23,7 +23,6 @@ use crate::{
         policy::Policy,
         profile::Profile,
         proxy::Proxy,
-        query_limits::{COMPOSED_COST, READ_COST, page_cost},
         scalars::{DateTime, JsonText},
         schedule::Schedule,
         service::Service,
@@ -149,7 +148,6 @@ impl Job {
 
     /// The jobs that must succeed before this one starts, in the order of the input. Pruned jobs
     /// are left out.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn depends_on(
         &self,
         ctx: &Context<'_>,
@@ -171,7 +169,6 @@ impl Job {
     /// The input, with the schema's defaults filled in. Properties that the schema marks
     /// `writeOnly` are encrypted at rest and shown as `***`. For a VIEWER `"***"` if the command is
     /// private.
-    #[graphql(complexity = "READ_COST")]
     async fn input(&self, ctx: &Context<'_>) -> Result<JsonText> {
         if is_kept_back(ctx, self.id).await? {
             return Ok(JsonText::from(&KEPT_BACK.into()));
@@ -188,7 +185,6 @@ impl Job {
     /// The command as the newest attempt ran it or, before the first attempt, as it would run now,
     /// with secrets masked as `***`. The proxy is chosen when an attempt starts. If the command no
     /// longer composes because the catalogue has changed, only `display` is set and says why.
-    #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
         if is_kept_back(ctx, self.id).await? {
             return Ok(hidden_command(self.record(ctx).await?.kind).into());
@@ -211,7 +207,6 @@ impl Job {
 
     /// The attempts of the job, oldest first. They are numbered from 1 across all retries and
     /// include uncounted attempts.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn attempts(
         &self,
         ctx: &Context<'_>,
@@ -235,7 +230,6 @@ impl Job {
     }
 
     /// The result that the job returned. Null when it returned none or has not succeeded.
-    #[graphql(complexity = "READ_COST")]
     async fn result(&self, ctx: &Context<'_>) -> Option<Result<JsonText>> {
         let read = async {
             if is_kept_back(ctx, self.id).await? {
@@ -271,7 +265,6 @@ impl Job {
     /// The log of all attempts, line by line, with secrets redacted. Cursors are interchangeable
     /// with those of the subscription jobLog. totalCount is exact, even with `search` and
     /// `attempt`.
-    #[graphql(complexity = "log::cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments are fixed by the contract")]
     async fn log(
         &self,
@@ -296,7 +289,6 @@ impl Job {
 
     /// The history of the job, in order. Cursors are interchangeable with those of the subscription
     /// jobEvents. Events older than the retention are pruned, so versions may start above 1.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,

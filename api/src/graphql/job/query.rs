@@ -3,7 +3,6 @@
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{Job, JobConnection, JobFilter, JobOrder, list, object};
-use crate::graphql::query_limits::page_cost;
 
 /// The query fields of jobs.
 #[derive(Debug, Default, Clone, Copy)]
@@ -22,7 +21,6 @@ impl JobQuery {
 
     /// Returns jobs, by default newest first. The page is selected first and the fields are read
     /// afterwards, so a job that changes in between shows the change.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "the arguments are fixed by the contract")]
     async fn jobs(
         &self,

@@ -16,7 +16,6 @@ use crate::graphql::{
     loaders::{self, ProfilesOf, ProxiesOf, SecretsOf, ServicesOf},
     name_lists,
     proxy::Proxy,
-    query_limits::page_cost,
     rate_limit::{self, Cap, LimitUsage},
     scalars::{DateTime, Json},
     secret::Secret,
@@ -164,7 +163,6 @@ impl Profile {
     }
 
     /// The jobs that run on the profile, have run on it or will, newest first.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn jobs(
         &self,
         ctx: &Context<'_>,

@@ -7,7 +7,6 @@ use super::{Profile, ProfileConnection};
 use crate::graphql::{
     loaders::{self, ProfileName},
     name_lists::{self, Wanted},
-    query_limits::page_cost,
     reads,
 };
 
@@ -28,7 +27,6 @@ impl ProfileQuery {
     }
 
     /// Returns profiles, ordered by name.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn profiles(
         &self,
         ctx: &Context<'_>,

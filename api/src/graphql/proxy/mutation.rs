@@ -17,7 +17,6 @@ use crate::graphql::{
     catalogue::acting,
     inputs::id_of,
     payload::{DeletePayload, refuse, settle},
-    query_limits::SAVE_COST,
     user_error::UserError,
 };
 
@@ -90,7 +89,6 @@ impl ProxyMutation {
     /// Sends a real request through the proxy to CALLBOARD_PROXY_CHECK_URL and records the outcome
     /// in `health`. Takes at most 10 seconds. Refused with NOT_ALLOWED_IN_STATE when no such URL is
     /// configured. Requires an ADMIN key.
-    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn proxy_check(
         &self,
         ctx: &Context<'_>,

@@ -8,7 +8,6 @@ use callboard::{
 use crate::graphql::{
     loaders, name_lists,
     profile::ProfileConnection,
-    query_limits::page_cost,
     rate_limit::{self, LimitUsage, RateLimit},
     scalars::{DateTime, Duration},
 };
@@ -167,7 +166,6 @@ impl Proxy {
     }
 
     /// The profiles that list the proxy, ordered by name.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn profiles(
         &self,
         ctx: &Context<'_>,

@@ -7,7 +7,6 @@ use super::{Proxy, ProxyConnection};
 use crate::graphql::{
     loaders::{self, ProxyName},
     name_lists::{self, Wanted},
-    query_limits::page_cost,
     reads,
 };
 
@@ -28,7 +27,6 @@ impl ProxyQuery {
     }
 
     /// Returns proxies, ordered by name.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn proxies(
         &self,
         ctx: &Context<'_>,

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::graphql::{
     job::JobContext,
-    query_limits::READ_COST,
     reads,
     scalars::{DateTime, Duration},
 };
@@ -126,7 +125,6 @@ impl Queue {
 
     /// History of the queue, oldest step first. The last step contains the current time. Limited by
     /// the retention of history.
-    #[graphql(complexity = "history::cost(window.as_ref(), step.as_ref(), child_complexity)")]
     async fn history(
         &self,
         ctx: &Context<'_>,
@@ -162,7 +160,6 @@ pub struct QueueQuery;
 #[Object]
 impl QueueQuery {
     /// Returns all queues, ordered by name.
-    #[graphql(complexity = "READ_COST + child_complexity")]
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
         let mut connection = reads::connection(ctx).await?;
         Ok(counters::queues(&mut connection, None).await?.into_iter().map(Queue).collect())

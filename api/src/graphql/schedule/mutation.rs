@@ -9,7 +9,6 @@ use crate::graphql::{
     inputs::id_of,
     job::JobContext,
     payload::{DeletePayload, settle},
-    query_limits::SAVE_COST,
     user_error::UserError,
 };
 
@@ -36,7 +35,6 @@ pub struct ScheduleMutation;
 #[Object]
 impl ScheduleMutation {
     /// Creates a schedule. Its job is checked as if it were enqueued now. Requires an ADMIN key.
-    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn schedule_create(
         &self,
         ctx: &Context<'_>,
@@ -47,7 +45,6 @@ impl ScheduleMutation {
     }
 
     /// Updates, pauses or resumes a schedule. Requires an ADMIN key.
-    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn schedule_update(
         &self,
         ctx: &Context<'_>,

@@ -143,7 +143,6 @@ impl Schedule {
     }
 
     /// The next firing times. Empty while the schedule is paused.
-    #[graphql(complexity = "upcoming_cost(count)")]
     #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn upcoming(
         &self,

@@ -7,7 +7,6 @@ use super::{Schedule, ScheduleConnection};
 use crate::graphql::{
     loaders::{self, ScheduleName},
     name_lists::{self, Wanted},
-    query_limits::page_cost,
     reads,
 };
 
@@ -28,7 +27,6 @@ impl ScheduleQuery {
     }
 
     /// Returns schedules, ordered by name.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn schedules(
         &self,
         ctx: &Context<'_>,

@@ -14,7 +14,6 @@ use crate::graphql::{
     loaders::{self, SharesOf, TokenOf},
     name_lists,
     profile::ProfileConnection,
-    query_limits::page_cost,
     rate_limit::{self, Cap, LimitUsage, RateLimit},
     scalars::{DateTime, Json, Url},
     secret::Secret,
@@ -128,7 +127,6 @@ impl Service {
     }
 
     /// The commands and profiles that used the service this month, most attempts first.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn consumers(
         &self,
         ctx: &Context<'_>,
@@ -156,7 +154,6 @@ impl Service {
     }
 
     /// The profiles that list the service, ordered by name.
-    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn profiles(
         &self,
         ctx: &Context<'_>,

@@ -7,7 +7,6 @@ use super::{Service, ServiceConnection};
 use crate::graphql::{
     loaders::{self, ServiceName},
     name_lists::{self, Wanted},
-    query_limits::page_cost,
     reads,
 };
 
@@ -28,7 +27,6 @@ impl ServiceQuery {
     }
 
     /// Returns services, ordered by name.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn services(
         &self,
         ctx: &Context<'_>,

@@ -8,7 +8,6 @@ use super::{
     inputs::id_or_refusal,
     job::JobContext,
     payload::{refuse, settle},
-    query_limits::READ_COST,
     reads,
     scalars::DateTime,
     user_error::UserError,
@@ -160,7 +159,6 @@ pub struct WorkerQuery;
 impl WorkerQuery {
     /// Returns the active and draining workers and those lost within the last hour, ordered by
     /// start.
-    #[graphql(complexity = "READ_COST + child_complexity")]
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>> {
         let mut connection = reads::connection(ctx).await?;
         let found = workers::list(&mut connection, None).await?;
