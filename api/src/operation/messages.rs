@@ -81,7 +81,11 @@ impl Messages {
                     let (span, id) = (self.span.clone(), &self.id);
                     return Some((span.in_scope(|| finish(response, id)), true));
                 }
-                Fate::Repeated => tokio::time::sleep(REPEAT_AFTER).await,
+                Fate::Repeated => {
+                    // The message is weighed anew when it is made again.
+                    drop(self.allowance.take());
+                    tokio::time::sleep(REPEAT_AFTER).await;
+                }
                 Fate::Ended(error) => return Some((self.refuse(&error), false)),
             }
         }
@@ -138,7 +142,11 @@ mod tests {
     use async_graphql::{Context, EmptyMutation, Object, Schema, Subscription};
 
     use super::*;
-    use crate::{allowance::Allowances, operation::Written};
+    use crate::{
+        allowance::{ANSWER_BYTES_MAX, Allowances},
+        graphql::weigh::Weigh,
+        operation::Written,
+    };
 
     type MakeError = fn() -> StoreError;
 
@@ -158,6 +166,10 @@ mod tests {
     impl Item {
         async fn cursor(&self) -> i32 {
             self.cursor
+        }
+
+        async fn text(&self) -> String {
+            "x".repeat(ANSWER_BYTES_MAX / 5 * 2)
         }
 
         async fn part(&self, ctx: &Context<'_>) -> Option<async_graphql::Result<i32>> {
@@ -183,15 +195,20 @@ mod tests {
     }
 
     async fn received(failing: Failing, repeat_max: Duration) -> Vec<serde_json::Value> {
-        let schema = Schema::build(Items, EmptyMutation, Items).data(failing).finish();
-        let repeat = Arc::<Repeat>::default();
-        let request = async_graphql::Request::new("subscription { items { cursor part } }");
+        received_of("cursor part", failing, repeat_max).await
+    }
+
+    async fn received_of(fields: &str, failing: Failing, repeat_max: Duration) -> Vec<serde_json::Value> {
+        let schema = Schema::build(Items, EmptyMutation, Items).extension(Weigh).data(failing).finish();
+        let (repeat, allowance) = (Arc::<Repeat>::default(), Arc::new(Allowances::default().of(None)));
+        let request = async_graphql::Request::new(format!("subscription {{ items {{ {fields} }} }}"));
+        let request = request.data(Arc::clone(&repeat)).data(Arc::clone(&allowance));
         let messages = Messages {
-            responses: schema.execute_stream(request.data(Arc::clone(&repeat))).boxed(),
+            responses: schema.execute_stream(request).boxed(),
             repeat,
             repeat_max,
             hides_names: false,
-            allowance: Arc::new(Allowances::default().of(None)),
+            allowance,
             id: RequestId::draw(callboard::clock::IdSource),
             span: tracing::Span::none(),
         };
@@ -220,6 +237,16 @@ mod tests {
             assert_eq!(error["extensions"]["code"], "UNAVAILABLE");
             assert!(error["message"].as_str().unwrap().starts_with("`items.part` of"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_weighed_anew_when_it_is_repeated() {
+        let outage = || StoreError::Unavailable(std::io::Error::other("gone").into());
+        let failing = Failing { at: 1, with: outage };
+        // Three times the message would be more than an answer may be.
+        let received = received_of("cursor text part", failing, Duration::from_millis(1200)).await;
+        assert_eq!(received.len(), 1);
+        assert_eq!(received[0]["errors"][0]["extensions"]["code"], "UNAVAILABLE");
     }
 
     #[tokio::test]
