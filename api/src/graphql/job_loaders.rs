@@ -27,12 +27,17 @@ use callboard::{
     },
 };
 
+use tokio::sync::Semaphore;
+
 use crate::feed::BatchLoader;
 
 /// A worker whose lease is older than this does not count as serving its queues.
 pub const LEASE: Duration = Duration::from_secs(8);
 /// Upper bound of the count of ready jobs in a queue.
 pub const READY_MAX: i64 = 10_000;
+/// How many statements may read at a time, for all operations together. Most connections of queries
+/// remain for what is not batched.
+const STATEMENTS_MAX: usize = 4;
 
 /// Defines [`Readers`]: one field and one method of the same name for each kind of row.
 macro_rules! readers {
@@ -48,6 +53,8 @@ macro_rules! readers {
                 pub async fn $name(&self, key: $key) -> async_graphql::Result<Option<$value>> {
                     let found = self.gathers.$name.load(key, |$keys| async move {
                         let $readers = self;
+                        // The semaphore is never closed, so this always gets a permit.
+                        let _permit = self.statements.acquire().await;
                         $read
                     });
                     found.await.map_err(outage)
@@ -144,12 +151,14 @@ readers! {
 pub struct Readers {
     reads: Store,
     gathers: Gathers,
+    /// Permits for the statements of all kinds. None of them waits for another one.
+    statements: Semaphore,
 }
 
 impl Readers {
     /// Creates the readers, which read with the connections of `reads`.
     pub fn new(reads: Store) -> Self {
-        Self { reads, gathers: Gathers::default() }
+        Self { reads, gathers: Gathers::default(), statements: Semaphore::new(STATEMENTS_MAX) }
     }
 
     /// The job that runs on a profile.

@@ -1,6 +1,10 @@
 //! Answers are bounded by their bytes, and queries by the statements that they run at a time.
 
-use callboard::{clock::now, ids::JobId, job::Outcome};
+use callboard::{
+    clock::{IdSource, now},
+    ids::{ArtifactId, AttemptId, JobId},
+    job::Outcome,
+};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -112,40 +116,60 @@ async fn lines_of_a_log_count_with_their_bytes() {
 async fn one_key_does_not_take_the_connections_of_the_others() {
     let harness = Harness::new().await;
     let command = harness.create_command("quick", json!({})).await;
+    harness.enqueue(json!({ "commandId": command })).await;
     let create = "mutation($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { key } }";
-    let key = async |role: &str| {
-        let created = harness.data(create, json!({ "input": { "name": role, "role": role } })).await;
+    let key = async |name: &str, role: &str| {
+        let created = harness.data(create, json!({ "input": { "name": name, "role": role } })).await;
         created["apiKeyCreate"]["key"].as_str().unwrap().to_owned()
     };
-    let (flooding, other) = (key("VIEWER").await, key("OPERATOR").await);
-    let mut locking = harness.connect().await;
-    sqlx::raw_sql("BEGIN; LOCK TABLE ended_jobs IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut locking)
-        .await
-        .unwrap();
-    let waiting = async || {
-        let mut connection = harness.connect().await;
-        let count = "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        sqlx::query_scalar::<_, i64>(count).fetch_one(&mut connection).await.unwrap()
-    };
     let counts: Vec<String> = (0..100).map(|n| format!("a{n}: jobs(first: 1) {{ totalCount }}")).collect();
-    let query = format!("{{ {} }}", counts.join(" "));
-    let floods = join_all((0..20).map(|_| harness.execute(&flooding, &query, json!({}))));
-    let others = async {
-        let until = now() + WAIT_MAX;
-        while waiting().await < 4 {
-            assert!(now() < until, "the flood does not read");
-        }
-        let read = harness.execute(&other, "{ services { totalCount } }", json!({})).await;
-        assert_eq!(read["data"]["services"]["totalCount"], 0, "{read}");
-        let input = json!({ "commandId": command });
-        let enqueue = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) { job { id } } }";
-        let enqueued = harness.execute(&other, enqueue, json!({ "input": input })).await;
-        assert!(enqueued["data"]["jobEnqueue"]["job"]["id"].is_string(), "{enqueued}");
-        assert_eq!(waiting().await, 4, "no more than four statements of the key at a time");
-        sqlx::raw_sql("ROLLBACK").execute(&mut locking).await.unwrap();
+    let dry_runs = |name: &str| {
+        format!(
+            "mutation {{ {name}(input: {{ filter: {{ states: [SUCCEEDED, FAILED] }}, isDryRun: true }}) {{ skippedCount }} }}"
+        )
     };
-    let (answers, ()) = tokio::join!(floods, others);
-    assert!(answers.iter().all(|answer| answer["data"]["a99"]["totalCount"].is_number()), "{}", answers[0]);
+    let parts = format!(
+        "{{ jobs {{ nodes {{ artifacts {{ id }} proxy {{ id }} }} }} a: node(id: \"{}\") {{ id }} b: node(id: \"{}\") {{ id }} }}",
+        IdSource.make::<ArtifactId>(),
+        IdSource.make::<AttemptId>()
+    );
+    let other = key("other", "OPERATOR").await;
+    let (ended, of_attempts) = ("LOCK TABLE ended_jobs", "LOCK TABLE artifacts, attempts");
+    let floods = [
+        ("VIEWER", format!("{{ {} }}", counts.join(" ")), ended),
+        ("OPERATOR", dry_runs("jobsCancel"), ended),
+        ("OPERATOR", dry_runs("jobsRetry"), ended),
+        ("VIEWER", parts, of_attempts),
+    ];
+    for (number, (role, query, locks)) in floods.into_iter().enumerate() {
+        let flooding = key(&format!("flooding {number}"), role).await;
+        let mut locking = harness.connect().await;
+        sqlx::raw_sql("BEGIN").execute(&mut locking).await.unwrap();
+        sqlx::raw_sql(locks).execute(&mut locking).await.unwrap();
+        let floods = join_all((0..20).map(|_| harness.execute(&flooding, &query, json!({}))));
+        let others = async {
+            let until = now() + WAIT_MAX;
+            while waiting(&harness).await < 4 {
+                assert!(now() < until, "the flood does not read: {query}");
+            }
+            let read = harness.execute(&other, "{ services { totalCount } }", json!({})).await;
+            assert_eq!(read["data"]["services"]["totalCount"], 0, "{read}");
+            let input = json!({ "commandId": command });
+            let enqueue = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) { job { id } } }";
+            let enqueued = harness.execute(&other, enqueue, json!({ "input": input })).await;
+            assert!(enqueued["data"]["jobEnqueue"]["job"]["id"].is_string(), "{enqueued}");
+            assert_eq!(waiting(&harness).await, 4, "no more than four statements at a time: {query}");
+            sqlx::raw_sql("ROLLBACK").execute(&mut locking).await.unwrap();
+        };
+        let (answers, ()) = tokio::join!(floods, others);
+        assert!(answers.iter().all(|answer| answer.get("errors").is_none()), "{}", answers[0]);
+    }
+}
+
+/// The statements that wait for a lock.
+async fn waiting(harness: &Harness) -> i64 {
+    let mut connection = harness.connect().await;
+    let count = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    sqlx::query_scalar::<_, i64>(count).fetch_one(&mut connection).await.unwrap()
 }

@@ -1,6 +1,7 @@
 //! The bulk mutations jobsCancel and jobsRetry, which change the jobs of a filter in batches.
 //!
-//! The ids are read first, so that nothing is done when they are more than the limit. Each batch of
+//! The ids are read first, with the connections of queries, so that nothing is done when they are
+//! more than the limit. Each batch of
 //! them is passed to the core's step, which decides under the rows' locks and commits on its own.
 //! If a later batch fails, the earlier ones stay committed, and repeating the call does the rest.
 
@@ -26,7 +27,7 @@ use callboard::{
 use super::{JobContext, JobFilter, mutation::check_reason};
 use crate::{
     audit::by,
-    graphql::{payload::refuse, user_error::UserError},
+    graphql::{payload::refuse, reads, user_error::UserError},
 };
 
 /// Maximum and default number of jobs that one call changes.
@@ -241,7 +242,7 @@ async fn carry_out(
     }
     let context = JobContext::of(ctx)?;
     let store = &context.submit.store;
-    let mut connection = store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let mut skipped = pages::count(&mut connection, &filter.skipped).await?;
     if is_dry_run {
         return Ok(payload(pages::count_all(&mut connection, &filter.allowed).await?, skipped));
