@@ -36,12 +36,12 @@ const LARGE_MAX: usize = 16;
 /// How many more of a key may wait for that, with what they have loaded, and for how long.
 const WAITING_OF_KEY_MAX: usize = 8;
 const WAIT_MAX: Duration = Duration::from_secs(10);
-/// When a client may try again for whose answer there was no slot, in seconds.
+/// `retryAfter` of an answer for which no slot became free, in seconds.
 const RETRY_AFTER: u64 = 5;
 /// How many statements of an operation, and of a key, may read at a time.
 const STATEMENTS_MAX: usize = 2;
 const STATEMENTS_OF_KEY_MAX: usize = 4;
-/// Holders that are remembered. The one that was seen last the longest ago is forgotten first.
+/// Holders that are remembered. The least recently seen is evicted first.
 const REMEMBERED_MAX: usize = 20_000;
 
 /// The allowances of all operations of the process. Cheap to clone.

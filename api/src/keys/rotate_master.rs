@@ -80,7 +80,7 @@ struct Rotation {
     /// How long Postgres may be away.
     patience: Duration,
     /// Values that do not open, with the reason.
-    unreadable: Vec<String>,
+    unreadable: Vec<Unreadable>,
     done: u64,
 }
 
@@ -102,7 +102,7 @@ impl Rotation {
             self.pass(&counts).await?;
             counts = count_sealed(&self.store).await?;
             let left: u64 = self.stale(&counts).map(|count| count.values).sum();
-            if left == self.unreadable.len() as u64 || self.done == done {
+            if left == values_of(&self.unreadable) || self.done == done {
                 break;
             }
         }
@@ -134,11 +134,8 @@ impl Rotation {
             let mut progress = Progress::new(column, to_do);
             for count in stale {
                 let Some(head) = count.head else {
-                    self.unreadable.push(format!(
-                        "{} values of {}: not sealed values",
-                        count.values,
-                        column.name()
-                    ));
+                    let why = format!("{} values of {}: not sealed values", count.values, column.name());
+                    self.unreadable.push(Unreadable { values: count.values, why });
                     continue;
                 };
                 self.reseal(Cursor::new(column, head), &mut progress).await?;
@@ -158,8 +155,12 @@ impl Rotation {
                     failing_since = None;
                     self.done += batch.values;
                     progress.add(batch.values);
-                    let texts = batch.unreadable.iter().map(|(owner, why)| format!("{owner}: {why}"));
-                    self.unreadable.extend(texts);
+                    self.unreadable.extend(
+                        batch
+                            .unreadable
+                            .iter()
+                            .map(|(owner, why)| Unreadable { values: 1, why: format!("{owner}: {why}") }),
+                    );
                     at = batch.next;
                 }
                 // A batch may be repeated whatever became of it: what is done is not found again.
@@ -186,13 +187,9 @@ impl Rotation {
         }
         let left: u64 = self.stale(counts).map(|count| count.values).sum();
         if !self.unreadable.is_empty() {
-            let shown =
-                self.unreadable.iter().take(UNREADABLE_SHOWN).cloned().collect::<Vec<_>>().join("\n  ");
-            bail!(
-                "{} values could not be opened and stay as they were. Set these secrets anew or delete their \
-                 owners, then run this again:\n  {shown}",
-                self.unreadable.len()
-            );
+            let shown = self.unreadable.iter().take(UNREADABLE_SHOWN).map(|one| one.why.as_str());
+            let shown = shown.collect::<Vec<_>>().join("\n  ");
+            bail!("{}:\n  {shown}", not_opened(values_of(&self.unreadable)));
         }
         if left > 0 {
             bail!(
@@ -206,6 +203,25 @@ impl Rotation {
         ));
         Ok(())
     }
+}
+
+/// Values that could not be opened.
+struct Unreadable {
+    values: u64,
+    why: String,
+}
+
+fn values_of(unreadable: &[Unreadable]) -> u64 {
+    unreadable.iter().map(|one| one.values).sum()
+}
+
+fn not_opened(values: u64) -> String {
+    let (what, stays) =
+        if values == 1 { ("value", "stays as it was") } else { ("values", "stay as they were") };
+    format!(
+        "{values} {what} could not be opened and {stays}. Set these secrets anew or delete their owners, then \
+         run this again"
+    )
 }
 
 fn may_be_repeated(error: &StoreError) -> bool {
@@ -247,4 +263,17 @@ impl Progress {
 /// Writes a line of the command's output. A reader that has gone does not stop the rotation.
 fn say(line: &str) {
     let _gone = writeln!(std::io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_that_does_not_open_is_counted() {
+        let unreadable = |values| Unreadable { values, why: String::new() };
+        let told = |unreadable: &[Unreadable]| not_opened(values_of(unreadable));
+        assert!(told(&[unreadable(5), unreadable(1)]).starts_with("6 values could not be opened and stay "));
+        assert!(told(&[unreadable(1)]).starts_with("1 value could not be opened and stays "));
+    }
 }
