@@ -33,6 +33,7 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use windows::Windows;
 
@@ -118,8 +119,8 @@ impl Enqueuer {
         enqueuer
     }
 
-    /// Enqueues these jobs, all or none, and returns after the commit. Dropping the future does not
-    /// undo a commit, but ends the composing of jobs that are not light.
+    /// Enqueues these jobs, all or none, and returns after the commit. Dropping the future ends all
+    /// of it that has not begun to be written.
     pub async fn submit(&self, requests: Vec<JobRequest>) -> EnqueueResult {
         let (reply, result) = oneshot::channel();
         let submission = Submission { requests, reply, arrived: Instant::now() };
@@ -135,8 +136,10 @@ impl Enqueuer {
 
     async fn submit_alone(&self, requests: &[JobRequest], is_pushed: bool) -> EnqueueResult {
         let prepared = prepare_alone(&self.context, requests, is_pushed).await?;
-        let committing = commit_alone(Arc::clone(&self.context), self.redis.clone(), prepared);
-        // Not dropped with the caller, who would not learn that the jobs are stored.
+        let left = CancellationToken::new();
+        let committing = commit_alone(Arc::clone(&self.context), self.redis.clone(), prepared, left.clone());
+        let _when_dropped = left.drop_guard();
+        // Not dropped with the caller, because what is being written would not be announced.
         Ok(tokio::spawn(committing).await.map_err(|_panic| EnqueueError::Stopped)??)
     }
 }
@@ -283,13 +286,21 @@ impl Waiting {
     }
 }
 
-/// Commits a group and replies to its callers.
+/// Commits a group and replies to its callers. What nobody waits for any more is left out.
 async fn commit(context: Arc<SubmitContext>, redis: Redis, group: Vec<Submission>, is_pushed: bool) {
     // Counted from the arrival, so that submissions behind others do not wait for several times.
     let since = group.iter().map(|submission| submission.arrived).min().unwrap_or_else(Instant::now);
-    let (requests, replies): (Vec<Vec<JobRequest>>, Vec<_>) =
-        group.into_iter().map(|submission| (submission.requests, submission.reply)).unzip();
-    let results = repeated(&redis, since, || submit_light(&context, &requests, is_pushed)).await;
+    let (requests, replies): (Vec<Vec<JobRequest>>, Vec<oneshot::Sender<Reply>>) = group
+        .into_iter()
+        .filter(|submission| !submission.reply.is_closed())
+        .map(|submission| (submission.requests, submission.reply))
+        .unzip();
+    if replies.is_empty() {
+        return;
+    }
+    let is_awaited = |place: usize| replies.get(place).is_some_and(|reply| !reply.is_closed());
+    let submit = || submit_light(&context, &requests, is_pushed, &is_awaited);
+    let results = repeated(&redis, since, || replies.iter().any(|reply| !reply.is_closed()), submit).await;
     for ((result, reply), requests) in results.into_iter().zip(replies).zip(requests) {
         let is_alone = matches!(result, Err(StepError::Evaluator(Unavailable::NotLight)));
         let said = if is_alone {
@@ -306,24 +317,29 @@ async fn commit_alone(
     context: Arc<SubmitContext>,
     redis: Redis,
     prepared: PreparedSubmission,
+    left: CancellationToken,
 ) -> SubmitResult {
-    let mut results = repeated(&redis, Instant::now(), || write_alone(&context, &prepared)).await;
+    let is_awaited = |_| !left.is_cancelled();
+    let write = || write_alone(&context, &prepared, &is_awaited);
+    let mut results = repeated(&redis, Instant::now(), || !left.is_cancelled(), write).await;
     results.pop().unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Submits, announces what it changed, and returns the results.
 ///
-/// While Postgres refuses for now, as during a failover, it is repeated for a few seconds. Nothing
-/// is repeated if a connection broke: then jobs may have been stored.
+/// While Postgres refuses for now, as during a failover, it is repeated for a few seconds, if
+/// anybody waits for it. Nothing is repeated if a connection broke: then jobs may have been stored.
 async fn repeated<Submitting: Future<Output = Stepped<Vec<SubmitResult>>>>(
     redis: &Redis,
     since: Instant,
+    is_awaited: impl Fn() -> bool,
     submit: impl Fn() -> Submitting,
 ) -> Vec<SubmitResult> {
     loop {
         let done = submit().await;
         let is_refused = |result: &SubmitResult| matches!(result, Err(StepError::Store(error)) if error.is_refused_for_now());
-        if !done.value.iter().all(is_refused) || Instant::now() + REPEAT_AFTER > since + REPEAT_MAX {
+        let is_last = Instant::now() + REPEAT_AFTER > since + REPEAT_MAX || !is_awaited();
+        if is_last || !done.value.iter().all(is_refused) {
             return done.announce_soon(redis);
         }
         tokio::time::sleep(REPEAT_AFTER).await;

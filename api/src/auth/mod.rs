@@ -1,7 +1,7 @@
 //! Authentication, sessions and roles: reads keys and cookies from requests and sockets, looks them
 //! up, caches the result, and says which role each field needs.
 //!
-//! Transports call the [`Authenticator`] once per operation and watch what outlives it, and the
+//! Transports call the [`Authenticator`] once per operation, what outlives it is watched, and the
 //! [`rules`] are applied before an operation runs. The text of a key is read, hashed and forgotten
 //! in `credentials`. Only the hash is kept.
 
@@ -13,6 +13,7 @@ mod credential_watch;
 mod credentials;
 mod failures;
 mod messages;
+mod own_end;
 pub mod rules;
 mod session_cookies;
 mod sign_ins;
@@ -27,5 +28,6 @@ pub use client::{Client, Transport};
 pub use credential_watch::CredentialWatch;
 pub use credentials::{KEY_BYTES_MAX, KeyHash, Presented, Proof, is_presentable};
 pub use failures::{FAILURES_MAX, REGAINED_EVERY};
+pub use own_end::OwnEnd;
 pub use source::{Authenticate, FixedKey, Verdict};
 pub use stored::StoredKeys;

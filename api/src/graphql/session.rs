@@ -13,7 +13,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{catalogue::acting, job::JobContext, payload::settle, user_error::UserError, viewer::Viewer};
 use crate::{
-    auth::{Access, Authenticator, Caller, Client, Credential, Presented, StoredKeys, Transport, cookie},
+    auth::{
+        Access, Authenticator, Caller, Client, Credential, OwnEnd, Presented, StoredKeys, Transport, cookie,
+    },
     error::{ApiError, Code},
 };
 
@@ -82,6 +84,7 @@ impl SessionMutation {
         let own = caller.and_then(Caller::session);
         remove_cookies(ctx);
         if own.is_some() {
+            OwnEnd::note(ctx);
             let all = ctx.data::<Arc<Authenticator>>()?.sessions(ctx.data::<Presented>()?).await?;
             let mut user_errors = Vec::new();
             for id in own.into_iter().chain(all.into_iter().filter(|id| Some(*id) != own)) {
@@ -124,6 +127,9 @@ async fn open(ctx: &Context<'_>, caller: &Caller, client: Client) -> Result<Sess
         Some(Credential::Session(id, _)) => Some(id),
         Some(Credential::Key(_) | Credential::ConfiguredKey) | None => None,
     };
+    if before.is_some() {
+        OwnEnd::note(ctx);
+    }
     let keys = stored.keys.acting_for(Arc::new(caller.actor(&client)));
     let (done, user_errors) = settle(ctx, keys.session_create(key, stored.life, before).await)?;
     let Some(session) = done else { return Ok(SessionPayload { viewer: None, user_errors }) };

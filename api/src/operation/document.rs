@@ -17,6 +17,7 @@ use async_graphql::{
 };
 
 use super::{
+    credential_end::RunningCredential,
     known::KnownDocuments,
     permission::{self, Refused},
     scan::scan,
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     allowance::Allowance,
-    auth::Access,
+    auth::{Access, OwnEnd},
     error::{ApiError, Code, coded},
     graphql::{cost, input_scalars, introspection, query_limits::RECURSION_MAX},
 };
@@ -69,6 +70,8 @@ pub struct ReadyOperation {
     pub(super) hides_names: bool,
     /// What it may take.
     pub(super) allowance: Arc<Allowance>,
+    /// What it runs with.
+    pub(super) credential: RunningCredential,
 }
 
 pub(super) fn prepare(
@@ -90,6 +93,7 @@ pub(super) fn prepare(
         }
         document
     };
+    let own_end = Arc::<OwnEnd>::default();
     let (name, operation) = select(&document, request.operation_name.as_deref()).map_err(refuse)?;
     let kind = match operation.node.ty {
         OperationType::Query => Kind::Query,
@@ -113,6 +117,7 @@ pub(super) fn prepare(
         }
         unfold_root(&mut document, name.as_ref());
     }
+    let mut request = request.data(Arc::clone(&own_end));
     request.set_parsed_query(document);
     let name = name.map(|name| name.to_string());
     Ok(ReadyOperation {
@@ -122,6 +127,7 @@ pub(super) fn prepare(
         has_schema,
         hides_names: false,
         allowance: Arc::clone(allowance),
+        credential: RunningCredential::new(access.clone(), own_end),
     })
 }
 

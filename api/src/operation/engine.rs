@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 use super::{
     RequestId,
     answer::Answer,
+    credential_end::cut_short,
     document::{Kind, ReadyOperation, prepare},
     finish::{describe_schema, finish, refusal_of},
     known::KnownDocuments,
@@ -153,23 +154,28 @@ impl<E: Executor> Engine<E> {
         refusal_of(error, id)
     }
 
-    /// Runs a query or mutation.
+    /// Runs a query or mutation. It ends with its caller's key or session, and its open transaction
+    /// is rolled back then.
     pub async fn run(&self, prepared: ReadyOperation, id: &RequestId) -> Answer {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let ReadyOperation { request, has_schema, hides_names, allowance, .. } = prepared;
+        let ReadyOperation { request, has_schema, hides_names, allowance, credential, .. } = prepared;
         let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind().instrument(span);
         // What a mutation has done is said, without the part that is too large.
         let is_cut = kind == Kind::Query;
         let executed = async {
             tokio::select! {
-                executed = executed => Some(executed),
-                () = allowance.over(), if is_cut => None,
+                biased;
+                // First, so that no further mutation of a document starts after it.
+                ended = credential.ended(&self.authenticator) => Err(Some(ended)),
+                executed = executed => Ok(executed),
+                () = allowance.over(), if is_cut => Err(None),
             }
         };
         let response = match tokio::time::timeout(self.time_max, executed).await {
+            Ok(Err(Some(ended))) => refusal_of(&cut_short(kind, self.why_ended(ended).await), id),
             Ok(_) if is_cut && let Some(fault) = allowance.fault() => refusal_of(&fault, id),
-            Ok(Some(Ok(mut response))) => {
+            Ok(Ok(Ok(mut response))) => {
                 if has_schema {
                     describe_schema(&mut response.data);
                 }
@@ -178,7 +184,7 @@ impl<E: Executor> Engine<E> {
                 }
                 finish(response, id)
             }
-            Ok(Some(Err(_)) | None) => {
+            Ok(Ok(Err(_)) | Err(None)) => {
                 // The panic hook has logged the panic and its location.
                 refusal_of(&internal(), id)
             }

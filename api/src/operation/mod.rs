@@ -5,6 +5,7 @@
 //! responses. Variables are never logged or traced. The operation's name and type are.
 
 mod answer;
+mod credential_end;
 mod document;
 mod engine;
 mod envelope;

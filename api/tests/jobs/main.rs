@@ -16,6 +16,7 @@ mod changes;
 mod client;
 mod command_line;
 mod contract;
+mod credential_end;
 mod dependencies;
 mod enqueue;
 mod events;

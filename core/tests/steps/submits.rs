@@ -1,6 +1,9 @@
 //! Submitting: concurrent callers, and repeats.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use callboard::{
     catalogue::{CommandChanges, CommandUpdate},
@@ -40,9 +43,34 @@ async fn what_is_not_evaluated_is_not_refused_and_fails_no_neighbour() {
     assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
     let Err(StepError::Evaluator(Unavailable::Failed(why))) = &results[1] else { panic!("{results:?}") };
     assert!(why.contains("did not start"), "{why}");
-    let group = submit_light(&context, &submissions, false).await.value;
+    let group = submit_light(&context, &submissions, false, &|_| true).await.value;
     assert!(matches!(group[1], Err(StepError::Evaluator(Unavailable::NotLight))), "{group:?}");
     assert_eq!(fixture.value::<i64>("SELECT count(*) FROM jobs").await, 4);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_written() {
+    let fixture = Fixture::new().await;
+    let count = async || fixture.value::<i64>("SELECT count(*) FROM jobs").await;
+    for is_keyed in [false, true] {
+        // The caller in the middle is gone at the first look, at a later one, or never.
+        for (stays, is_written) in [(0, Some(false)), (1, Some(false)), (2, None), (9, Some(true))] {
+            let submissions = [0, 1, 2].map(|number| {
+                let key = is_keyed.then(|| format!("{stays} {number}"));
+                vec![JobRequest { idempotency_key: key, ..JobRequest::new(fixture.command) }]
+            });
+            let (before, looks) = (count().await, AtomicUsize::new(0));
+            let is_awaited = |place| place != 1 || looks.fetch_add(1, Ordering::SeqCst) < stays;
+            let results = submit_light(&fixture.context, &submissions, false, &is_awaited).await.value;
+            assert!(results[0].is_ok() && results[2].is_ok(), "{is_keyed} {stays} {results:?}");
+            assert_eq!(count().await - before, 2 + i64::from(results[1].is_ok()), "{is_keyed} {stays}");
+            assert!(is_written.is_none_or(|is_written| is_written == results[1].is_ok()), "{stays}");
+        }
+    }
+    let before = count().await;
+    let prepared = prepare_alone(&fixture.context, &[JobRequest::new(fixture.command)], false).await.unwrap();
+    assert!(write_alone(&fixture.context, &prepared, &|_| false).await.value[0].is_err());
+    assert_eq!(count().await, before);
 }
 
 #[tokio::test]
@@ -105,7 +133,7 @@ async fn a_job_counts_its_times_from_when_it_is_written() {
     }
     let prepared_until: Time = fixture.value("SELECT clock_timestamp()").await;
     for (prepared, request) in prepared.iter().zip(&requests) {
-        let job = write_alone(&fixture.context, prepared).await.value.remove(0).unwrap()[0].job;
+        let job = write_alone(&fixture.context, prepared, &|_| true).await.value.remove(0).unwrap()[0].job;
         let times = sqlx::query_as::<_, (Time, Time, Time, Option<Time>, Time)>(
             "SELECT jobs.created_at, jobs.run_at, live.run_at, live.expires_at, job_events.at FROM jobs
              JOIN live_jobs AS live ON job_id = id JOIN job_events USING (job_id) WHERE id = $1",

@@ -4,8 +4,11 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use secrecy::ExposeSecret as _;
 
 use super::{ApiKey, ApiKeyCreateInput, ApiKeyRevokeInput};
-use crate::graphql::{
-    catalogue::acting, inputs::id_of, payload::settle, session::announce_end, user_error::UserError,
+use crate::{
+    auth::{Caller, OwnEnd},
+    graphql::{
+        catalogue::acting, inputs::id_of, payload::settle, session::announce_end, user_error::UserError,
+    },
 };
 
 /// Returned by apiKeyCreate.
@@ -48,14 +51,19 @@ impl ApiKeyMutation {
         Ok(ApiKeyCreatePayload { key, api_key: api_key.map(ApiKey::from), user_errors })
     }
 
-    /// Revokes an API key. Within a second its requests are refused, and its sessions, sockets and
-    /// event streams end. A key that is revoked already stays as it is. Requires an ADMIN key.
+    /// Revokes an API key. Within a second its requests are refused, also those that still run,
+    /// and its sessions, sockets and event streams end. A key that is revoked already stays as it
+    /// is. Requires an ADMIN key.
     async fn api_key_revoke(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The key to revoke.")] input: ApiKeyRevokeInput,
     ) -> Result<ApiKeyPayload> {
-        let (done, user_errors) = settle(ctx, acting(ctx)?.keys().key_revoke(id_of(&input.id)).await)?;
+        let id = id_of(&input.id);
+        if Caller::of(ctx).is_some_and(|caller| caller.credential.key() == Some(id)) {
+            OwnEnd::note(ctx);
+        }
+        let (done, user_errors) = settle(ctx, acting(ctx)?.keys().key_revoke(id).await)?;
         if done.is_some() {
             announce_end(ctx)?;
         }

@@ -49,6 +49,10 @@ pub struct Accepted {
 /// The result for one caller.
 pub type SubmitResult = Result<Vec<Accepted>, StepError>;
 
+/// Whether the caller of a submission, by its place among them, still waits. What nobody waits for
+/// is not written, because its caller has left or may not act any more.
+pub type IsAwaited<'a> = &'a (dyn Fn(usize) -> bool + Send + Sync);
+
 /// Submits for several callers, first those whose jobs are light, together, and then each of the
 /// others. Returns their results in order. With `is_dispatched`, the caller of this function pushes
 /// the references of ready jobs right after.
@@ -57,12 +61,13 @@ pub async fn submit(
     submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
 ) -> Done<Vec<SubmitResult>> {
-    let Done { value: mut results, after: mut all } = submit_light(context, submissions, is_dispatched).await;
+    let Done { value: mut results, after: mut all } =
+        submit_light(context, submissions, is_dispatched, &|_| true).await;
     for (result, submission) in results.iter_mut().zip(submissions) {
         if matches!(result, Err(StepError::Evaluator(Unavailable::NotLight))) {
             *result = match prepare_alone(context, submission, is_dispatched).await {
                 Ok(prepared) => {
-                    let Done { mut value, after } = write_alone(context, &prepared).await;
+                    let Done { mut value, after } = write_alone(context, &prepared, &|_| true).await;
                     all.merge(after);
                     value.pop().unwrap_or_else(|| Ok(Vec::new()))
                 }
@@ -79,15 +84,17 @@ pub async fn submit_light(
     context: &SubmitContext,
     submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
+    is_awaited: IsAwaited<'_>,
 ) -> Done<Vec<SubmitResult>> {
-    match attempt(context, submissions, is_dispatched).await {
+    match attempt(context, submissions, is_dispatched, is_awaited).await {
         Ok(done) => done,
         Err(error @ (StoreError::Constraint { .. } | StoreError::Contended(_))) if submissions.len() > 1 => {
             tracing::debug!(%error, "a batch of submissions failed, retrying each alone");
             let (mut results, mut all) = (Vec::new(), After::default());
-            for submission in submissions {
+            for (place, submission) in submissions.iter().enumerate() {
+                let (alone, is_awaited) = (std::slice::from_ref(submission), |_| is_awaited(place));
                 let Done { value: to_results, after } =
-                    Box::pin(submit_light(context, std::slice::from_ref(submission), is_dispatched)).await;
+                    Box::pin(submit_light(context, alone, is_dispatched, &is_awaited)).await;
                 results.extend(to_results);
                 all.merge(after);
             }
@@ -123,10 +130,14 @@ pub async fn prepare_alone(
 }
 
 /// Writes a submission that [`prepare_alone`] has prepared. Returns its one result.
-pub async fn write_alone(context: &SubmitContext, prepared: &PreparedSubmission) -> Done<Vec<SubmitResult>> {
+pub async fn write_alone(
+    context: &SubmitContext,
+    prepared: &PreparedSubmission,
+    is_awaited: IsAwaited<'_>,
+) -> Done<Vec<SubmitResult>> {
     let written = async {
         let connection = context.store.connection().await?;
-        write(context, connection, vec![prepared.clone()]).await
+        write(context, connection, vec![prepared.clone()], is_awaited).await
     };
     written.await.unwrap_or_else(|error| Done::unchanged(vec![Err(failed(error))]))
 }
@@ -155,6 +166,7 @@ async fn attempt(
     context: &SubmitContext,
     submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
+    is_awaited: IsAwaited<'_>,
 ) -> Result<Done<Vec<SubmitResult>>, StoreError> {
     let mut connection = context.store.connection().await?;
     let prefetched = Prefetched::load(context, &mut connection, submissions).await?;
@@ -165,7 +177,7 @@ async fn attempt(
         let mut turn = context.evaluator.turn(Purpose::Light);
         prepared.push(prepare_submission(&preparing, submission, &mut turn).await);
     }
-    write(context, connection, prepared).await
+    write(context, connection, prepared, is_awaited).await
 }
 
 async fn prepare_submission(

@@ -10,7 +10,7 @@ use super::{
     context::SubmitContext,
     fingerprint,
     prepare::Prepared,
-    submit::{Accepted, SubmitResult},
+    submit::{Accepted, IsAwaited, SubmitResult},
 };
 use crate::{
     evaluator::Failure,
@@ -41,18 +41,21 @@ pub(super) async fn write(
     context: &SubmitContext,
     mut connection: PoolConnection,
     prepared: Vec<PreparedSubmission>,
+    is_awaited: IsAwaited<'_>,
 ) -> Result<Done<Vec<SubmitResult>>, StoreError> {
     let (mut prepared, given): (Vec<Prepared>, Vec<_>) =
         prepared.into_iter().map(|submission| (submission.jobs, submission.given)).unzip();
     let repeats = accepted_before(&mut connection, given).await?;
+    leave_out(&mut prepared, is_awaited);
     give_rounds(&mut connection, &mut prepared, Taking::Ahead).await?;
     let is_simple = |job: &NewJob| job.idempotency.is_none() && job.needs.is_empty();
+    leave_out(&mut prepared, is_awaited);
     let inserted = if prepared.iter().flatten().flatten().all(is_simple) {
         insert(&mut connection, &prepared).await?
     } else {
         drop(connection);
         let mut transaction = context.store.begin().await?;
-        let inserted = insert_one_by_one(&mut transaction, &mut prepared).await?;
+        let inserted = insert_one_by_one(&mut transaction, &mut prepared, is_awaited).await?;
         commit(transaction).await?;
         inserted
     };
@@ -63,6 +66,20 @@ pub(super) async fn write(
         }
     }
     Ok(done)
+}
+
+/// Leaves out what nobody waits for any more.
+fn leave_out(prepared: &mut [Prepared], is_awaited: IsAwaited<'_>) {
+    for (place, submission) in prepared.iter_mut().enumerate() {
+        if !is_awaited(place) {
+            *submission = Err(left());
+        }
+    }
+}
+
+/// The result of a caller who has left, which nobody reads.
+const fn left() -> Failure {
+    Failure::Refused(Vec::new())
 }
 
 /// For each submission that is refused now, its jobs if it repeats one that was accepted. Since
@@ -89,7 +106,7 @@ pub(super) async fn write_within(
     transaction: &mut Transaction,
     mut prepared: Vec<Prepared>,
 ) -> Result<Done<Vec<SubmitResult>>, StoreError> {
-    let inserted = insert_one_by_one(transaction, &mut prepared).await?;
+    let inserted = insert_one_by_one(transaction, &mut prepared, &|_| true).await?;
     Ok(to_results(prepared, inserted))
 }
 
@@ -153,11 +170,12 @@ async fn insert(connection: &mut Connection, prepared: &[Prepared]) -> Result<In
 async fn insert_one_by_one(
     transaction: &mut Transaction,
     prepared: &mut [Prepared],
+    is_awaited: IsAwaited<'_>,
 ) -> Result<Inserted, StoreError> {
     let edges = decide_dependencies(transaction, prepared.iter_mut().flatten().flatten()).await?;
     give_rounds(transaction, prepared, Taking::Within).await?;
     let mut outcomes = Vec::with_capacity(prepared.len());
-    for submission in prepared {
+    for (place, submission) in prepared.iter_mut().enumerate() {
         let jobs = match submission {
             Ok(jobs) => jobs,
             Err(failure) => {
@@ -183,6 +201,10 @@ async fn insert_one_by_one(
         let holders =
             if keys.is_empty() { Vec::new() } else { insert::key_holders(&mut savepoint, &keys).await? };
         match accept_or_conflict(jobs, &inserted, &holders) {
+            Ok(_) if !is_awaited(place) => {
+                savepoint.rollback().await?;
+                outcomes.push(Err(left()));
+            }
             Ok(accepted) => {
                 savepoint.commit().await?;
                 outcomes.push(Ok(accepted));
