@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use callboard::{
     clock::{self, Time},
-    ids::ServiceId,
+    ids::{JobId, ServiceId},
     job::{FailureCode, Outcome},
     limit::{
         HoldBack,
         response::{Closed, Observation, ServiceResponse},
     },
     steps::limits::observe::RateLimitObservation,
+    store::{Store, jobs::records},
 };
 use tokio::task::JoinSet;
 
@@ -67,9 +68,14 @@ impl ServiceResponses {
             log.system(refusal.says.clone()).await;
             self.refusal = Some(refusal);
         }
-        let (observations, observation) =
-            (attempt.shared.observations.clone(), RateLimitObservation { service, at, seen });
+        let (observations, store) = (attempt.shared.observations.clone(), attempt.shared.store.clone());
+        let (job, was_private) = (attempt.job(), attempt.work.recipe.version.is_private);
+        let unquoted = seen.clone().unquoted(kept_back(&name, status, job));
         self.commits.spawn(async move {
+            // The gate is shown to everybody, also where the job's contents are not.
+            let is_told = unquoted == seen || !was_private && !is_private_now(&store, job).await;
+            let seen = if is_told { seen } else { unquoted };
+            let observation = RateLimitObservation { service, at, seen };
             if let Err(error) = observations.ask(observation).await {
                 tracing::warn!(%error, "what a service said about its limits was not recorded");
             }
@@ -127,6 +133,30 @@ impl ServiceRefusal {
             until: Some(until),
         })
     }
+}
+
+/// Why a service is suspended, without its own words.
+fn kept_back(service: &str, status: u16, job: JobId) -> String {
+    format!(
+        "{service} returned {status}, which says that a paid quota is exhausted. Its message is in the log of \
+         {job}, whose command is private."
+    )
+}
+
+/// Whether the job's contents are kept back by the newest version of its command. What is not known
+/// is.
+async fn is_private_now(store: &Store, job: JobId) -> bool {
+    let found = async {
+        let mut connection = store.connection().await?;
+        records::private(&mut connection, &[job]).await
+    };
+    found.await.map_or_else(
+        |error| {
+            tracing::warn!(%error, %job, "whether a command is private could not be read");
+            true
+        },
+        |private| !private.is_empty(),
+    )
 }
 
 /// The outcome of an attempt that does not start because one of the job's services refuses

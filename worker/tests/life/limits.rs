@@ -16,7 +16,7 @@ use crate::{
 /// After a refusal, requests that were under way may still arrive for this long.
 const UNDER_WAY: Duration = Duration::from_millis(500);
 
-async fn start(workers: usize) -> System {
+pub(crate) async fn start(workers: usize) -> System {
     let mut system = System::start(0).await;
     system.set("CALLBOARD_ALLOW_PRIVATE_TARGETS", "true");
     for _ in 0..workers {
@@ -27,7 +27,7 @@ async fn start(workers: usize) -> System {
 
 /// A service, and a command that calls it with one attempt, so that a refusal that counted would
 /// fail the job.
-async fn service(system: &System, name: &str, site: &Site, more: Value) -> (String, String) {
+pub(crate) async fn service(system: &System, name: &str, site: &Site, more: Value) -> (String, String) {
     let mut input = json!({ "name": name, "baseUrl": site.url });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let service = system.make("serviceCreate", "service", input).await;

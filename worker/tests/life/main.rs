@@ -27,6 +27,7 @@ mod master_key;
 mod needles;
 mod outage;
 mod primary;
+mod private_limits;
 mod programs;
 mod results;
 mod retention;

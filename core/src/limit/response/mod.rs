@@ -7,6 +7,7 @@
 
 mod families;
 mod quota;
+mod unquoted;
 mod values;
 
 use std::time::Duration;
