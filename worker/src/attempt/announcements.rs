@@ -10,7 +10,7 @@ use std::{
 use callboard::{
     bounds::{ALL_ARTIFACTS_BYTES_MAX, ARTIFACTS_MAX, RECORDINGS_MAX},
     job::Progress,
-    secret::Redactor,
+    secret::{MASK, Redactor},
     store::jobs::progress::Report,
 };
 use tokio::sync::mpsc;
@@ -99,7 +99,8 @@ impl<'a> Announcements<'a> {
     pub(super) async fn keep_left_files(&mut self) {
         let directory = self.artifacts_directory.to_owned();
         let (announced, room) = (self.paths.clone(), ARTIFACTS_MAX.saturating_sub(self.artifacts.len()));
-        let list = move || left_files::list(&directory, &announced, room);
+        let redactor = self.redactor.clone();
+        let list = move || left_files::list(&directory, &announced, room, &redactor);
         let (files, more) = match tokio::task::spawn_blocking(list).await {
             Ok(Ok(listed)) => listed,
             Ok(Err(error)) => {
@@ -138,10 +139,11 @@ impl<'a> Announcements<'a> {
         }
     }
 
-    /// The name without secrets, with a number if that makes it the name of another file.
+    /// The name without secrets, with a number if that makes it the name of another file. A secret
+    /// may have been masked before.
     fn redacted_name(&self, name: &str) -> String {
         let redacted = self.redactor.redact(name).into_owned();
-        if redacted == name {
+        if !redacted.contains(MASK) {
             return redacted;
         }
         let (stem, extension) = redacted.rfind('.').map_or((&*redacted, ""), |at| redacted.split_at(at));

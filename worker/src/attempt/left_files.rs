@@ -6,14 +6,17 @@
 //! its outcome.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ffi::OsString,
     fs, io,
+    os::unix::ffi::OsStrExt as _,
     path::Path,
     sync::LazyLock,
 };
 
-use super::artifacts::AnnouncedFile;
+use callboard::secret::Redactor;
+
+use super::{artifacts::AnnouncedFile, redaction};
 
 /// The runner has its content types from the same file.
 const TABLE: &str = include_str!("../../../runner/src/content-types.json");
@@ -29,27 +32,28 @@ pub(super) fn list(
     directory: &Path,
     announced: &HashSet<OsString>,
     most: usize,
+    redactor: &Redactor,
 ) -> io::Result<(Vec<AnnouncedFile>, usize)> {
-    let (mut first, mut more) = (BTreeMap::new(), 0);
+    let (mut first, mut more) = (BTreeSet::new(), 0);
     for entry in fs::read_dir(directory)? {
         let path = entry?.file_name();
-        let file = file(path.clone());
-        if !file.name.starts_with('.') && !announced.contains(&path) {
-            first.insert(path, file);
+        if !path.as_bytes().starts_with(b".") && !announced.contains(&path) {
+            first.insert(path);
         }
         if first.len() > most {
             first.pop_last();
             more += 1;
         }
     }
-    Ok((first.into_values().collect(), more))
+    Ok((first.into_iter().map(|path| file(path, redactor)).collect(), more))
 }
 
-/// A file by its name in the directory. U+FFFD stands in it for what is not UTF-8, and for what a
-/// name of an artifact must not have.
-fn file(path: OsString) -> AnnouncedFile {
-    let name = path.to_string_lossy().replace(|c: char| c == '\\' || c.is_control(), "\u{FFFD}");
-    let content_type = content_type(&name).to_owned();
+/// A file by its name in the directory, without secrets. U+FFFD stands in it for what is not UTF-8,
+/// and for what a name of an artifact must not have.
+fn file(path: OsString, redactor: &Redactor) -> AnnouncedFile {
+    let content_type = content_type(&path.to_string_lossy()).to_owned();
+    let name = redaction::text_of(path.as_bytes(), redactor);
+    let name = name.replace(|c: char| c == '\\' || c.is_control(), "\u{FFFD}");
     AnnouncedFile { name, content_type, path }
 }
 
@@ -82,10 +86,11 @@ mod tests {
         }
         let names = [b"c\xe9.txt".as_slice(), b"line\nbreak.md"];
         let names = names.map(|bytes| OsString::from_vec(bytes.to_vec()));
+        let none = Redactor::new([]);
         for name in &names {
             fs::write(directory.path().join(name), "").unwrap();
         }
-        let (listed, more) = list(directory.path(), &HashSet::new(), 6).unwrap();
+        let (listed, more) = list(directory.path(), &HashSet::new(), 6, &none).unwrap();
         assert!(names.iter().all(|name| listed.iter().any(|file| file.path == *name)));
         let listed: Vec<(String, String)> =
             listed.into_iter().map(|file| (file.name, file.content_type)).collect();
@@ -101,7 +106,33 @@ mod tests {
             (listed, more),
             (expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())).into(), 0)
         );
-        let (listed, more) = list(directory.path(), &HashSet::from(["README".into()]), 3).unwrap();
+        let (listed, more) = list(directory.path(), &HashSet::from(["README".into()]), 3, &none).unwrap();
         assert_eq!((listed[2].name.as_str(), more), ("c\u{FFFD}.txt", 2));
+    }
+
+    /// Every secret that a name can hold, with characters that a name of an artifact must not have,
+    /// in the bytes of either encoding.
+    #[test]
+    fn names_are_masked_before_anything_stands_in_them() {
+        for secret in [
+            "wTq8\\Kd93ff;x,yz",
+            "escQ\tQx7y9Tabulator",
+            "line-one-abc\nline-two-def",
+            "P\u{e4}ssw\u{f6}rt-9\u{e9}",
+        ] {
+            let redactor = Redactor::new([&secret.into()]);
+            let latin_1: Vec<u8> = secret.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+            for bytes in [secret.as_bytes(), &latin_1] {
+                for (before, after, shown) in
+                    [("a.", ".txt", "a.***.txt"), ("", "", "***"), ("\u{1}", "\\b", "\u{FFFD}***\u{FFFD}b")]
+                {
+                    let name = [before.as_bytes(), bytes, after.as_bytes()].concat();
+                    assert_eq!(file(OsString::from_vec(name), &redactor).name, shown, "{secret:?}");
+                }
+                // What is in no encoding besides it.
+                let name = [b"\xff.", secret.as_bytes(), b".txt"].concat();
+                assert_eq!(file(OsString::from_vec(name), &redactor).name, "\u{FFFD}.***.txt", "{secret:?}");
+            }
+        }
     }
 }

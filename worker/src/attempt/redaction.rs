@@ -7,7 +7,7 @@
 
 use std::panic;
 
-use callboard::secret::{RedactingLines, Redactor};
+use callboard::secret::{MASK, RedactingBytes, RedactingLines, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Up to so many bytes are redacted at once, which takes a millisecond at most.
@@ -32,6 +32,22 @@ pub(super) async fn aside<T: Send + 'static>(bytes: usize, work: impl FnOnce() -
 pub(super) async fn redactor(secrets: Vec<SecretString>) -> Redactor {
     let bytes: usize = secrets.iter().map(|secret| secret.expose_secret().len()).sum();
     aside(bytes * SPELLINGS, move || Redactor::new(&secrets)).await
+}
+
+/// The text of bytes in any encoding, masked before U+FFFD stands for what is not UTF-8. A secret
+/// may be there in Latin-1 too.
+pub(super) fn text_of(bytes: &[u8], redactor: &Redactor) -> String {
+    let mut redacting = RedactingBytes::new(redactor.clone());
+    let mut masked = redacting.feed(bytes);
+    masked.extend(redacting.finish());
+    let as_utf_8 = match String::from_utf8(masked) {
+        Ok(text) => return text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    };
+    let latin_1: String = bytes.iter().copied().map(char::from).collect();
+    let as_latin_1 = redactor.redact(&latin_1);
+    let masks = |text: &str| text.matches(MASK).count();
+    if masks(&as_latin_1) > masks(&as_utf_8) { as_latin_1.into_owned() } else { as_utf_8 }
 }
 
 /// Takes the next bytes of a stream of lines, and returns the lines that are now complete.

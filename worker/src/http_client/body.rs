@@ -6,7 +6,7 @@ use std::io::Read;
 
 use callboard::{
     bounds::{RESULT_BYTES_MAX, RESULT_DEPTH_MAX},
-    secret::Redactor,
+    secret::{MASK, Redactor},
     text::{first_rounded, json_depth, parse_json, storable},
 };
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
@@ -69,11 +69,12 @@ impl Body {
                         bytes = found;
                         is_cut |= is_more || is_broken;
                     }
-                    None => notes.push(format!("The response's coding {coding} is not known.")),
+                    // Not named here, because it may hold a secret in lower case.
+                    None => notes.push("A coding of the response (content-encoding) is not known.".into()),
                 }
             }
         }
-        let text = decoded(&bytes, &kind.content_type);
+        let text = read(&bytes, &kind.content_type, redactor);
         let mut body = Self { value: Value::Null, is_truncated: false, notes };
         if is_json(&kind.content_type)
             && !is_cut
@@ -204,12 +205,34 @@ fn read_up_to(reader: impl Read, max: usize) -> Decompressed {
     Decompressed { bytes, is_cut, is_broken: read.is_err() }
 }
 
-/// The text of the bytes: by a byte order mark, the `charset` of the content type, what an XML or
-/// HTML document says of itself, UTF-8 if it is that, and for other text Windows-1252, as in
-/// browsers. The mark is not part of the text, and NUL, which cannot be stored, becomes U+FFFD.
-fn decoded(bytes: &[u8], content_type: &str) -> String {
+/// The text of the bytes. A server may name another encoding than that of what it repeats, so of
+/// the readings that are likely, the one in which the most secrets are found is taken.
+fn read(bytes: &[u8], content_type: &str, redactor: &Redactor) -> String {
+    let encoding = encoding_of(bytes, content_type);
+    let decoded = |encoding: &'static Encoding| storable(&encoding.decode(bytes).0).into_owned();
+    let text = decoded(encoding);
+    let is_utf_8 = std::str::from_utf8(bytes).map_or_else(|error| error.error_len().is_none(), |_| true);
+    if bytes.is_ascii() || encoding == UTF_8 && is_utf_8 {
+        return text;
+    }
+    let masks = |text: &str| redactor.redact(text).matches(MASK).count();
+    let others = [UTF_8, WINDOWS_1252].into_iter().filter(|other| *other != encoding).map(decoded);
+    let mut best = (masks(&text), text);
+    for other in others {
+        let found = masks(&other);
+        if found > best.0 {
+            best = (found, other);
+        }
+    }
+    best.1
+}
+
+/// The encoding of the bytes: the `charset` of the content type, what an XML or HTML document says
+/// of itself, UTF-8 if it is that, and for other text Windows-1252, as in browsers. A byte order
+/// mark comes before all of them, and is not part of the text.
+fn encoding_of(bytes: &[u8], content_type: &str) -> &'static Encoding {
     let named = charset(content_type).and_then(|name| encoding(name.as_bytes()));
-    let encoding = named.or_else(|| own_charset(bytes, content_type)).unwrap_or_else(|| {
+    named.or_else(|| own_charset(bytes, content_type)).unwrap_or_else(|| {
         if is_json(content_type)
             && let &[first, second, ..] = bytes
         {
@@ -222,9 +245,7 @@ fn decoded(bytes: &[u8], content_type: &str) -> String {
         }
         let is_other = std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some());
         if is_other && essence(content_type).starts_with("text/") { WINDOWS_1252 } else { UTF_8 }
-    });
-    let (text, _, _) = encoding.decode(bytes);
-    storable(&text).into_owned()
+    })
 }
 
 /// An encoding by its name. `None` also for names of those that no reader decodes any more.

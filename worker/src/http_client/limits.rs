@@ -6,13 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use callboard::{
-    limit::response::{BODY_CHARS_MAX, is_limit_header, is_refusal},
-    secret::Redactor,
-};
+use callboard::limit::response::{BODY_CHARS_MAX, is_limit_header, is_refusal};
 use reqwest::{Url, header::HeaderMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::masks::Masks;
 
 /// Most headers that are reported of a response, and most characters of each.
 const HEADERS_MAX: usize = 32;
@@ -42,10 +41,10 @@ impl ObservedResponse {
         url: &Url,
         status: u16,
         headers: &HeaderMap,
-        redactor: &Redactor,
+        masks: &Masks,
     ) -> Option<Self> {
         let service = service_at(services, url)?;
-        let headers = limit_headers(headers, redactor);
+        let headers = limit_headers(headers, masks);
         let host = url.host_str().unwrap_or_default().to_owned();
         (is_refusal(status) || !headers.is_empty()).then_some(Self { service, status, host, headers })
     }
@@ -82,16 +81,15 @@ fn service_at(services: &BTreeMap<String, ServiceSpec>, url: &Url) -> Option<Str
 }
 
 /// The headers about limits, and with them `date`, which shows how far the service's clock is off.
-fn limit_headers(headers: &HeaderMap, redactor: &Redactor) -> BTreeMap<String, String> {
+fn limit_headers(headers: &HeaderMap, masks: &Masks) -> BTreeMap<String, String> {
     let text = |value: &reqwest::header::HeaderValue| {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        redactor.redact(&value).chars().take(VALUE_CHARS_MAX).collect::<String>()
+        masks.of_bytes(value.as_bytes()).chars().take(VALUE_CHARS_MAX).collect::<String>()
     };
     let found = headers.iter().filter(|(name, _)| is_limit_header(name.as_str()));
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in found.take(HEADERS_MAX) {
         // A repeated header is one list.
-        all.entry(name.as_str().to_owned())
+        all.entry(masks.names.redact(name.as_str()).into_owned())
             .and_modify(|list| *list = format!("{list}, {}", text(value)))
             .or_insert_with(|| text(value));
     }
@@ -144,9 +142,9 @@ mod tests {
         };
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         let secret = secrecy::SecretString::from("hunter22");
-        let redactor = Redactor::new([&secret]);
+        let masks = Masks::new(&[secret]);
         let observed =
-            |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list), &redactor);
+            |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list), &masks);
         assert!(observed(200, &[date, ("set-cookie", "a=b")]).is_none());
         assert_eq!(observed(429, &[date]).unwrap().event(Some("no"))["body"], "no");
         let response = observed(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();

@@ -10,6 +10,7 @@ mod body;
 mod cookies;
 mod guard;
 mod limits;
+mod masks;
 mod problem;
 mod redirect;
 mod request;
@@ -87,6 +88,7 @@ fn emit(mut event: Value) {
     if let Value::Object(fields) = &mut event {
         fields.insert("v".into(), 1.into());
     }
+    masks::without_hidden(&mut event);
     // The worker may be gone.
     drop(writeln!(std::io::stdout().lock(), "{event}"));
 }

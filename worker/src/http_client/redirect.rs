@@ -10,7 +10,9 @@ use reqwest::{
     header::{COOKIE, HeaderMap, HeaderName, LOCATION},
 };
 
-use super::{cookies::Cookies, emit, guard::refuse_private, problem::Problem, request::RequestSpec};
+use super::{
+    cookies::Cookies, emit, guard::refuse_private, masks::Masks, problem::Problem, request::RequestSpec,
+};
 
 /// Most redirects that are followed.
 const REDIRECTS_MAX: usize = 10;
@@ -52,9 +54,14 @@ impl Hop {
     }
 
     /// Becomes the next request if the response is a redirect that may be followed.
-    pub(super) fn advance(&mut self, response: &Response, spec: &RequestSpec) -> Result<HopResult, Problem> {
+    pub(super) fn advance(
+        &mut self,
+        response: &Response,
+        spec: &RequestSpec,
+        masks: &Masks,
+    ) -> Result<HopResult, Problem> {
         self.cookies.keep(&self.url, response.headers());
-        let Some(target) = self.target(response) else { return Ok(HopResult::Stayed(None)) };
+        let Some(target) = self.target(response, masks) else { return Ok(HopResult::Stayed(None)) };
         let Ok(target) = target else {
             return Ok(HopResult::Stayed(Some(
                 "The redirect was not followed, because its Location is not a URL.".into(),
@@ -130,7 +137,7 @@ impl Hop {
     }
 
     /// Where the response redirects to. `None` if it does not, and an error for what is not a URL.
-    fn target(&self, response: &Response) -> Option<Result<Url, ()>> {
+    fn target(&self, response: &Response, masks: &Masks) -> Option<Result<Url, ()>> {
         let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
         let mut locations = response.headers().get_all(LOCATION).iter().filter(|_| is_redirect);
         // As browsers and curl do, which ignore an empty one.
@@ -145,6 +152,7 @@ impl Hop {
             return Some(Err(()));
         }
         let Ok(mut target) = self.url.join(&text) else { return Some(Err(())) };
+        masks.hide(location.as_bytes(), &target);
         // The server has chosen them, as no command can. Fails only for URLs that cannot have any.
         target.set_username("").ok();
         target.set_password(None).ok();

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use callboard::{command::Redirects, limit::response::is_refusal, proxy::client_url, secret::Redactor};
+use callboard::{command::Redirects, limit::response::is_refusal, proxy::client_url};
 use reqwest::{
     Method, Proxy, StatusCode, Url,
     header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
@@ -14,6 +14,7 @@ use super::{
     emit,
     guard::{PublicOnly, refuse_private},
     limits::{ObservedResponse, ServiceSpec},
+    masks::Masks,
     problem::{Problem, place},
     redirect::{Hop, HopResult, is_repeatable},
     response::{HttpResponse, Received},
@@ -96,15 +97,15 @@ impl Stage {
 
 /// Sends the request and reads the response. `stage` tells how far it is.
 pub(super) async fn perform(spec: RequestSpec, stage: &RefCell<Stage>) -> Result<HttpResponse, Problem> {
-    let redactor = Redactor::new(&spec.secrets_to_mask);
+    let masks = Masks::new(&spec.secrets_to_mask);
     let client = client(&spec)?;
-    let mut hop = first_hop(&spec)?;
+    let mut hop = first_hop(&spec, &masks)?;
     loop {
         let said = format!("the call to {} had no response yet", place(&hop.url));
         *stage.borrow_mut() = Stage { said, is_done: hop.is_after_effect() };
         let response = send(&client, &spec, &hop).await?;
         let status = response.status().as_u16();
-        let observed = ObservedResponse::of(&spec.services, &hop.url, status, response.headers(), &redactor);
+        let observed = ObservedResponse::of(&spec.services, &hop.url, status, response.headers(), &masks);
         let (refusal, event) = match observed {
             Some(observed) if observed.wants_body() => (Some(observed), None),
             other => (None, other),
@@ -112,7 +113,7 @@ pub(super) async fn perform(spec: RequestSpec, stage: &RefCell<Stage>) -> Result
         if let Some(event) = event {
             emit(event.event(None));
         }
-        let not_followed = match hop.advance(&response, &spec)? {
+        let not_followed = match hop.advance(&response, &spec, &masks)? {
             HopResult::Followed => continue,
             HopResult::Stayed(why) => why,
         };
@@ -124,7 +125,7 @@ pub(super) async fn perform(spec: RequestSpec, stage: &RefCell<Stage>) -> Result
             ),
             is_done: hop.is_after_effect() || is_expected && !is_repeatable(&hop.method),
         };
-        let received = Received::read(response, &hop.url, &redactor).await;
+        let received = Received::read(response, &hop.url, &masks).await;
         if let Some(refusal) = refusal {
             emit(refusal.event(Some(&received.text())));
         }
@@ -139,9 +140,10 @@ fn is_expected(status: u16, expected: &[u16]) -> bool {
     if expected.is_empty() { (200..300).contains(&status) } else { expected.contains(&status) }
 }
 
-fn first_hop(spec: &RequestSpec) -> Result<Hop, Problem> {
+fn first_hop(spec: &RequestSpec, masks: &Masks) -> Result<Hop, Problem> {
     let request = &spec.request;
     let url = Url::parse(&request.url).map_err(|error| Problem::bad_input(format!("url: {error}")))?;
+    masks.hide(request.url.as_bytes(), &url);
     let method = Method::from_bytes(request.method.as_bytes())
         .map_err(|error| Problem::bad_input(format!("method: {error}")))?;
     if !spec.allow_private_targets {

@@ -5,11 +5,10 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 use callboard::{
     clock,
     limit::response::{BODY_CHARS_MAX, ServiceResponse, wait},
-    secret::Redactor,
 };
 use reqwest::{
     Response, Url,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, SET_COOKIE},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     body::{Body, BodyKind, bytes_max},
     emit,
+    masks::Masks,
     problem::Problem,
 };
 
@@ -53,10 +53,11 @@ pub(super) struct Received {
 impl Received {
     /// Reads a response of `url` to its end or its bound, or as far as it came. Nothing of it is
     /// cut before its secrets are masked.
-    pub(super) async fn read(mut response: Response, url: &Url, redactor: &Redactor) -> Self {
+    pub(super) async fn read(mut response: Response, url: &Url, masks: &Masks) -> Self {
         let status = response.status().as_u16();
         let kind = kind(response.headers());
-        let (headers, are_cut) = kept(response.headers(), redactor);
+        let (headers, are_cut) = kept(response.headers(), masks);
+        let redactor = &masks.text;
         let limits = text_headers(response.headers());
         let (max, mut bytes, mut is_cut) = (bytes_max(redactor), Vec::new(), false);
         let mut broken_off = None;
@@ -160,21 +161,22 @@ fn sentence(message: &str) -> String {
 }
 
 /// A header's value. What is not UTF-8 is Latin-1, as HTTP had it first.
-fn text(value: &[u8]) -> String {
+pub(super) fn text(value: &[u8]) -> String {
     std::str::from_utf8(value).map_or_else(|_| value.iter().copied().map(char::from).collect(), str::to_owned)
 }
 
-fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
-    let values: Vec<String> = headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
-    values.join(if *name == SET_COOKIE { "\n" } else { ", " })
+/// The value of a header, with repeated ones joined.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
+    let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    values.join(if *name == SET_COOKIE { b"\n".as_slice() } else { b", " })
 }
 
 /// The headers without secrets, and whether some were left out.
-fn kept(headers: &HeaderMap, redactor: &Redactor) -> (BTreeMap<String, String>, bool) {
+fn kept(headers: &HeaderMap, masks: &Masks) -> (BTreeMap<String, String>, bool) {
     let (mut kept, mut bytes) = (BTreeMap::new(), 0);
     for name in headers.keys() {
-        let value = redactor.redact(&joined(headers, name)).into_owned();
-        let name = redactor.redact(name.as_str()).into_owned();
+        let value = masks.of_bytes(&joined(headers, name));
+        let name = masks.names.redact(name.as_str()).into_owned();
         bytes += name.len() + value.len();
         if bytes > HEADERS_BYTES_MAX {
             return (kept, true);
@@ -186,12 +188,12 @@ fn kept(headers: &HeaderMap, redactor: &Redactor) -> (BTreeMap<String, String>, 
 
 fn kind(headers: &HeaderMap) -> BodyKind {
     let content_type = headers.get(CONTENT_TYPE).map(|value| text(value.as_bytes())).unwrap_or_default();
-    let codings = joined(headers, &CONTENT_ENCODING);
+    let codings = text(&joined(headers, &CONTENT_ENCODING));
     let codings = codings.split(',').map(|coding| coding.trim().to_ascii_lowercase());
     BodyKind { content_type, codings: codings.filter(|coding| !coding.is_empty()).collect() }
 }
 
 /// Every header, with repeated ones joined.
 fn text_headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers.keys().map(|name| (name.as_str().to_owned(), joined(headers, name))).collect()
+    headers.keys().map(|name| (name.as_str().to_owned(), text(&joined(headers, name)))).collect()
 }

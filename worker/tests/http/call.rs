@@ -39,9 +39,10 @@ pub(crate) struct Call<'a> {
     pub(crate) base_url: Option<&'a str>,
     /// A file of certificates to trust instead of the machine's.
     pub(crate) authority: Option<&'a str>,
+    pub(crate) token: &'a str,
 }
 
-pub(crate) const DIRECT: Call<'_> = Call { proxy: None, base_url: None, authority: None };
+pub(crate) const DIRECT: Call<'_> = Call { proxy: None, base_url: None, authority: None, token: TOKEN };
 
 /// What the child reported.
 #[derive(Debug)]
@@ -121,7 +122,7 @@ impl Call<'_> {
         };
         let composition = compose(&spec, &ingredients, Nonce::draw()).unwrap();
         let mut values = SecretValues::default();
-        values.insert(SecretRef::ServiceToken("s".into()), TOKEN.into());
+        values.insert(SecretRef::ServiceToken("s".into()), self.token.into());
         for (secret, value) in [
             (SecretRef::ProxyUsername, self.proxy.and_then(|proxy| proxy.username)),
             (SecretRef::ProxyPassword, self.proxy.and_then(|proxy| proxy.password)),

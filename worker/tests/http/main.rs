@@ -12,6 +12,7 @@ mod answers;
 mod call;
 mod curl;
 mod failures;
+mod forms;
 mod proxies;
 mod redirects;
 mod site;
