@@ -10,23 +10,17 @@ use callboard::{
     cache::{self, Cache},
     clock,
 };
-use futures::{
-    FutureExt as _,
-    future::{BoxFuture, Shared},
-};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Access, Authenticate, Caller, Client, Presented, Proof, Verdict,
+    Access, Authenticate, Caller, Client, Presented, Proof,
     credential_watch::{CredentialWatch, CredentialWatches},
-    messages::{OTHER_PAGE, expired, over, refused, revoked, unchecked, unknown, unreadable},
+    look_up::{Found, LookUp},
+    messages::{OTHER_PAGE, expired, over, refused, unchecked, unreadable},
     sign_ins::SignIns,
 };
-use crate::{
-    audit::AuditLog,
-    error::{ApiError, Code},
-};
+use crate::{audit::AuditLog, error::ApiError};
 
 /// How long a result is cached, and how often what is watched is looked up again. With the time of
 /// a look-up it is less than the second that a revoked key may still work.
@@ -40,32 +34,24 @@ const REMEMBERED_MAX: usize = 10_000;
 /// A look-up and what the one before it has found.
 struct Remembered {
     at: Instant,
-    look_up: Shared<BoxFuture<'static, Result<Found, ApiError>>>,
+    look_up: LookUp,
     before: Option<(Instant, Found)>,
 }
 
 impl Remembered {
     /// The result, if it is there and not too old.
     fn fresh(&self, remembered_for: Duration) -> Option<Found> {
-        let found = self.look_up.peek().and_then(|found| found.as_ref().ok());
-        found.filter(|_| self.at.elapsed() < remembered_for).cloned()
+        let found = self.look_up.result().and_then(Result::ok);
+        found.filter(|_| self.at.elapsed() < remembered_for)
     }
 
     /// The last result, and when its look-up began.
     fn last(&self) -> Option<(Instant, Found)> {
-        match self.look_up.peek() {
-            Some(Ok(found)) => Some((self.at, found.clone())),
+        match self.look_up.result() {
+            Some(Ok(found)) => Some((self.at, found)),
             Some(Err(_)) | None => self.before.clone(),
         }
     }
-}
-
-/// The result of a look-up.
-#[derive(Debug, Clone)]
-pub(super) enum Found {
-    Valid(Arc<Caller>),
-    /// Says why, and which key it is if it is a known one.
-    Refused(ApiError, Option<String>),
 }
 
 /// Authenticates with a cache. There is one per process.
@@ -164,7 +150,7 @@ impl Authenticator {
                 Some((at, look_up, before)) if at.elapsed() < self.remembered_for => (look_up, before),
                 last => {
                     let before = last.and_then(|(.., before)| before);
-                    let look_up = find(Arc::clone(&self.keys), proof).boxed().shared();
+                    let look_up = LookUp::start(Arc::clone(&self.keys), proof);
                     let new =
                         Remembered { at: Instant::now(), look_up: look_up.clone(), before: before.clone() };
                     remembered.put(proof, new);
@@ -174,8 +160,8 @@ impl Authenticator {
         };
         let before = before.filter(|(at, _)| at.elapsed() < self.unconfirmed_for).map(|(_, found)| found);
         match before {
-            None => look_up.await,
-            Some(before) => match tokio::time::timeout(REMEMBERED_FOR, look_up).await {
+            None => look_up.wait().await,
+            Some(before) => match tokio::time::timeout(REMEMBERED_FOR, look_up.wait()).await {
                 Ok(Ok(found)) => Ok(found),
                 Ok(Err(_)) | Err(_) => Ok(before),
             },
@@ -215,19 +201,6 @@ impl fmt::Debug for Authenticator {
     }
 }
 
-async fn find(keys: Arc<dyn Authenticate>, proof: Proof) -> Result<Found, ApiError> {
-    let verdict = keys.authenticate(proof).await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a key could not be looked up");
-        ApiError::new(Code::Unavailable, "API keys cannot be checked right now. Try again.")
-    })?;
-    Ok(match verdict {
-        Verdict::Valid(caller) => Found::Valid(Arc::new(caller)),
-        Verdict::Unknown => Found::Refused(unknown(proof), None),
-        Verdict::Revoked(name) => Found::Refused(revoked(proof, &name), Some(name)),
-        Verdict::Expired(name) => Found::Refused(expired(proof), Some(name)),
-    })
-}
-
 pub(super) fn is_over(caller: &Caller) -> bool {
     caller.expires_at.is_some_and(|end| end <= clock::now())
 }
@@ -237,10 +210,14 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use callboard::{api_key::TextKind, store::StoreError};
+    use futures::{FutureExt as _, future::BoxFuture};
     use secrecy::ExposeSecret as _;
 
     use super::*;
-    use crate::auth::{Credential, FAILURES_MAX, FixedKey, KeyHash, Role, Transport};
+    use crate::{
+        auth::{Credential, FAILURES_MAX, FixedKey, KeyHash, Role, Transport, Verdict},
+        error::Code,
+    };
 
     const CLIENT: Client =
         Client { address: None, transport: Transport::Http, is_https: false, cookie_refusal: None };

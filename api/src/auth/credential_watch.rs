@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Authenticate, Proof, authenticator::REMEMBERED_FOR};
+use super::{Authenticate, Proof, authenticator::REMEMBERED_FOR, look_up::in_time};
 
 /// Least time between two look-ups, however many keys are revoked.
 const REST: Duration = Duration::from_millis(50);
@@ -213,7 +213,7 @@ async fn look_up(
     keys: &Arc<dyn Authenticate>,
     due: &HashSet<Proof>,
 ) -> Result<HashSet<Proof>, StoreError> {
-    let mut found = keys.valid(due.iter().copied().collect());
+    let mut found = Box::pin(in_time(keys.valid(due.iter().copied().collect())));
     loop {
         match tokio::time::timeout(REMEMBERED_FOR, &mut found).await {
             Ok(found) => return found,

@@ -12,6 +12,7 @@ pub mod cookie;
 mod credential_watch;
 mod credentials;
 mod failures;
+mod look_up;
 mod messages;
 mod own_end;
 pub mod rules;

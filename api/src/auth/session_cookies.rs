@@ -7,7 +7,8 @@ use callboard::ids::SessionId;
 
 use super::{
     Access, Authenticator, Caller, KeyHash, Presented, Proof,
-    authenticator::{Found, is_over},
+    authenticator::is_over,
+    look_up::Found,
     messages::{SESSION_OVER, expired},
 };
 use crate::error::ApiError;
