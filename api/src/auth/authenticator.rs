@@ -6,10 +6,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use callboard::{
-    cache::{self, Cache},
-    clock,
-};
+use callboard::clock;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -18,6 +15,7 @@ use super::{
     credential_watch::{CredentialWatch, CredentialWatches},
     look_up::{Found, LookUp},
     messages::{OTHER_PAGE, expired, over, refused, unchecked, unreadable},
+    remembered::{LookUps, Remembered},
     sign_ins::SignIns,
 };
 use crate::{audit::AuditLog, error::ApiError};
@@ -28,39 +26,12 @@ pub(super) const REMEMBERED_FOR: Duration = Duration::from_millis(700);
 /// How long the last result counts while Postgres does not reply. Nobody can revoke a key
 /// meanwhile.
 const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
-/// Maximum number of cached results, and of keys that were accepted before.
-const REMEMBERED_MAX: usize = 10_000;
-
-/// A look-up and what the one before it has found.
-struct Remembered {
-    at: Instant,
-    look_up: LookUp,
-    before: Option<(Instant, Found)>,
-}
-
-impl Remembered {
-    /// The result, if it is there and not too old.
-    fn fresh(&self, remembered_for: Duration) -> Option<Found> {
-        let found = self.look_up.result().and_then(Result::ok);
-        found.filter(|_| self.at.elapsed() < remembered_for)
-    }
-
-    /// The last result, and when its look-up began.
-    fn last(&self) -> Option<(Instant, Found)> {
-        match self.look_up.result() {
-            Some(Ok(found)) => Some((self.at, found)),
-            Some(Err(_)) | None => self.before.clone(),
-        }
-    }
-}
 
 /// Authenticates with a cache. There is one per process.
 pub struct Authenticator {
     keys: Arc<dyn Authenticate>,
     /// Those who ask for the same at the same time share a look-up.
-    remembered: Mutex<Cache<Proof, Remembered>>,
-    /// What was accepted before, and is looked up whatever has failed at its address.
-    accepted: Mutex<Cache<Proof, ()>>,
+    look_ups: Mutex<LookUps>,
     sign_ins: SignIns,
     watches: Arc<CredentialWatches>,
     remembered_for: Duration,
@@ -72,8 +43,7 @@ impl Authenticator {
     pub fn new(keys: impl Authenticate) -> Self {
         Self {
             keys: Arc::new(keys),
-            remembered: Mutex::new(cache::bounded(REMEMBERED_MAX)),
-            accepted: Mutex::new(cache::bounded(REMEMBERED_MAX)),
+            look_ups: Mutex::new(LookUps::new()),
             sign_ins: SignIns::new(),
             watches: Arc::default(),
             remembered_for: REMEMBERED_FOR,
@@ -116,21 +86,41 @@ impl Authenticator {
         }
     }
 
+    /// Whether these credentials, or one of these cookies, have been accepted before. A stranger
+    /// has shown the others, as far as is known.
+    pub fn has_accepted(&self, presented: &Presented) -> bool {
+        let look_ups = self.look_ups.lock();
+        match presented {
+            Presented::Key(key) => look_ups.has_accepted(&Proof::Key(*key)),
+            Presented::Sessions(cookies) => {
+                cookies.iter().any(|cookie| look_ups.has_accepted(&Proof::Session(*cookie)))
+            }
+            Presented::Nothing | Presented::CrossSite | Presented::Unreadable => false,
+        }
+    }
+
+    /// Notes that a key or a session was accepted or refused.
+    pub(super) fn note(&self, proof: Proof, is_accepted: bool) {
+        let mut look_ups = self.look_ups.lock();
+        if is_accepted { look_ups.accept(proof) } else { look_ups.refuse(&proof) }
+    }
+
     async fn admit_key(&self, proof: Proof, is_made: bool, client: &Client) -> Result<Access, ApiError> {
-        // Nobody guesses a key that Callboard made, so only others are slowed.
-        if !is_made && self.accepted.lock().get(&proof).is_none() {
+        // Nobody guesses a key that Callboard made, so only others are slowed. Failures at its
+        // address do not slow a key that has been accepted.
+        if !is_made && !self.look_ups.lock().has_accepted(&proof) {
             self.sign_ins.may_try(client)?;
         }
         let (why, name) = match self.look_up(proof).await? {
             Found::Valid(caller) if !is_over(&caller) => {
-                self.accepted.lock().put(proof, ());
+                self.note(proof, true);
                 self.sign_ins.succeeded(proof, &caller, client);
                 return Ok(Access::SignedIn(caller, proof));
             }
             Found::Valid(caller) => (expired(proof), Some(caller.name.clone())),
             Found::Refused(why, name) => (why, name),
         };
-        self.accepted.lock().pop(&proof);
+        self.note(proof, false);
         if !is_made {
             self.sign_ins.charge(client);
         }
@@ -141,7 +131,8 @@ impl Authenticator {
     /// last result counts for a while.
     pub(super) async fn look_up(&self, proof: Proof) -> Result<Found, ApiError> {
         let (look_up, before) = {
-            let mut remembered = self.remembered.lock();
+            let mut look_ups = self.look_ups.lock();
+            let remembered = look_ups.of(&proof);
             if let Some(found) = remembered.get(&proof).and_then(|known| known.fresh(self.remembered_for)) {
                 return Ok(found);
             }
@@ -170,7 +161,7 @@ impl Authenticator {
 
     /// Looks up everything anew, because a key was revoked or a session has ended.
     pub fn forget(&self) {
-        self.remembered.lock().clear();
+        self.look_ups.lock().forget();
         self.watches.look();
     }
 

@@ -51,7 +51,7 @@ impl Failures {
 }
 
 /// Whose failures count together.
-fn network(address: Option<IpAddr>) -> Option<Network> {
+pub(super) fn network(address: Option<IpAddr>) -> Option<Network> {
     address.map(|address| ClientAddress(address).network())
 }
 

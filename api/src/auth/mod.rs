@@ -15,6 +15,7 @@ mod failures;
 mod look_up;
 mod messages;
 mod own_end;
+mod remembered;
 pub mod rules;
 mod session_cookies;
 mod sign_ins;

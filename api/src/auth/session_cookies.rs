@@ -20,7 +20,11 @@ impl Authenticator {
         let (mut newest, mut why, mut unchecked) = (None, None, None);
         // What Callboard did not make is in no database, and need not be remembered.
         for proof in cookies.iter().filter(|cookie| cookie.is_made).map(|cookie| Proof::Session(*cookie)) {
-            match self.look_up(proof).await {
+            let found = self.look_up(proof).await;
+            if let Ok(found) = &found {
+                self.note(proof, matches!(found, Found::Valid(caller) if !is_over(caller)));
+            }
+            match found {
                 Ok(Found::Valid(caller)) if !is_over(&caller) => {
                     let is_newer = |(known, _): &(Arc<Caller>, Proof)| caller.session() > known.session();
                     if newest.as_ref().is_none_or(is_newer) {

@@ -12,15 +12,20 @@ use tokio::time::Instant;
 
 use super::{
     Access, Caller, Client, Proof,
-    failures::{FAILURES_MAX, Failures, REGAINED_EVERY},
+    failures::{FAILURES_MAX, Failures, REGAINED_EVERY, network},
 };
 use crate::{
     audit::AuditLog,
+    client_address::Network,
     error::{ApiError, Code},
 };
 
 /// Maximum number of keys and addresses whose first use is remembered.
 const USES_MAX: usize = 10_000;
+/// Maximum number of addresses whose last line in the log is remembered.
+const ADDRESSES_MAX: usize = 10_000;
+/// Least time between two lines in the log about failures at one address.
+const LOGGED_EVERY: Duration = Duration::from_secs(1);
 const TOO_MANY: &str = "Too many sign-ins from this address have failed.";
 
 /// The attempts to sign in.
@@ -28,6 +33,8 @@ pub(super) struct SignIns {
     failures: Failures,
     /// Which key was used from where.
     uses: Mutex<Cache<(Proof, Option<IpAddr>), ()>>,
+    /// The last line about each address, and how many failures since are in none.
+    logged: Mutex<Cache<Option<Network>, (Instant, u32)>>,
     audit: Option<AuditLog>,
 }
 
@@ -36,6 +43,7 @@ impl SignIns {
         Self {
             failures: Failures::new(FAILURES_MAX, REGAINED_EVERY),
             uses: Mutex::new(cache::bounded(USES_MAX)),
+            logged: Mutex::new(cache::bounded(ADDRESSES_MAX)),
             audit: None,
         }
     }
@@ -80,8 +88,16 @@ impl SignIns {
         why: ApiError,
     ) -> ApiError {
         metrics::counter!("callboard_sign_ins_failed_total", "reason" => reason).increment(1);
-        let address = client.address.map(tracing::field::display);
-        tracing::warn!(address, transport = client.transport.as_str(), reason, "a sign-in failed");
+        if let Some(unlogged) = self.to_log(Instant::now(), client.address) {
+            let address = client.address.map(tracing::field::display);
+            tracing::warn!(
+                address,
+                transport = client.transport.as_str(),
+                reason,
+                unlogged,
+                "a sign-in failed"
+            );
+        }
         if let Some(audit) = &self.audit {
             let actor = Actor { name: name.unwrap_or_default(), ..Access::Anonymous.actor(client) };
             // Equal entries of one second become one, so the time to wait is no part of them.
@@ -89,5 +105,41 @@ impl SignIns {
             audit.sign_in_failed(&actor, if is_slowed { TOO_MANY } else { &why.message });
         }
         why
+    }
+
+    /// Whether a failure at this address gets a line in the log, and how many before it got none.
+    fn to_log(&self, now: Instant, address: Option<IpAddr>) -> Option<u32> {
+        let mut logged = self.logged.lock();
+        let address = network(address);
+        match logged.get_mut(&address) {
+            Some((at, unlogged)) if now < *at + LOGGED_EVERY => {
+                *unlogged = unlogged.saturating_add(1);
+                None
+            }
+            _ => Some(logged.put(address, (now, 0)).map_or(0, |(_, unlogged)| unlogged)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_of_failures_is_a_line_a_second_for_each_address() {
+        let (sign_ins, began) = (SignIns::new(), Instant::now());
+        let [one, other] = [1, 2].map(|last| Some(Ipv4Addr::new(192, 0, 2, last).into()));
+        for (address, expected) in [(one, [0, 399, 399]), (other, [0, 399, 399]), (None, [0, 399, 399])] {
+            let lines: Vec<u32> = (0..1200_u32)
+                .filter_map(|number| sign_ins.to_log(began + LOGGED_EVERY / 400 * number, address))
+                .collect();
+            assert_eq!(lines, expected, "{address:?}");
+        }
+        for number in 0..ADDRESSES_MAX as u32 * 2 {
+            sign_ins.to_log(began, Some(Ipv4Addr::from(number).into()));
+        }
+        assert!(sign_ins.logged.lock().len() <= ADDRESSES_MAX);
     }
 }

@@ -61,9 +61,10 @@ async fn operate<E: Executor>(
     let presented = Presented::in_headers(headers, &client);
     let connection = ClientConnection::of(request.extensions());
     let mut reader = Reader { media, guards: StreamGuards::default(), id };
-    // Who shows nothing is counted before the body is read, and the others when they are known.
-    let is_known_later = presented != Presented::Nothing;
-    if !is_known_later && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
+    // Strangers are counted before anything is done for them: before the body is read, and before
+    // what they show is looked up.
+    let is_stranger = !engine.has_accepted(&presented);
+    if is_stranger && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
         return shares::refusal(&refused);
     }
     let incoming = match envelope::read(request, endpoint.body_arrival_max).await {
@@ -75,7 +76,8 @@ async fn operate<E: Executor>(
     if let Err(refused) = endpoint.count_connection(&connection, access) {
         return shares::refusal(&refused);
     }
-    if is_known_later && let Err(refused) = endpoint.count(access, address) {
+    let is_counted = is_stranger && access.caller().is_none();
+    if !is_counted && let Err(refused) = endpoint.count(access, address) {
         return shares::refusal(&refused);
     }
     let access = match admitted {

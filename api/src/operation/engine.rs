@@ -102,6 +102,11 @@ impl<E: Executor> Engine<E> {
         self.authenticator.admit(presented, client).await
     }
 
+    /// Whether these credentials have been accepted before.
+    pub fn has_accepted(&self, presented: &Presented) -> bool {
+        self.authenticator.has_accepted(presented)
+    }
+
     /// Says why what was watched has ended.
     pub async fn why_ended(&self, proof: Proof) -> ApiError {
         self.authenticator.why_ended(proof).await

@@ -70,19 +70,19 @@ pub(crate) async fn upgrade<E: Executor>(
     id: &RequestId,
 ) -> Response {
     let is_via_proxy = ViaProxy::of(request.extensions());
+    let address = ClientAddress::of(request.extensions());
+    // It is counted by its address until it signs in, which may be by its first message only.
+    if let Err(refused) = endpoint.count(&Access::Anonymous, address) {
+        return shares::refusal(&refused);
+    }
     if !endpoint.origins.allow_socket(request.headers(), is_via_proxy) {
         tracing::warn!(request_id = %id, origin = ?request.headers().get("origin"), "refused a socket from a page of another site");
         return (StatusCode::FORBIDDEN, "Pages from this origin may not open sockets.\n").into_response();
     }
     let headers = request.headers();
-    let address = ClientAddress::of(request.extensions());
     let cookie_refusal = endpoint.origins.cookie_refusal(headers, is_via_proxy);
     let client = Client::of_request(headers, address, Transport::Socket, cookie_refusal);
     let presented = Presented::in_headers(headers, &client);
-    // It is counted by its address until it signs in, which may be by its first message only.
-    if let Err(refused) = endpoint.count(&Access::Anonymous, address) {
-        return shares::refusal(&refused);
-    }
     let connection = ClientConnection::of(request.extensions());
     let (mut parts, _body) = request.into_parts();
     if let Err(status) = GraphQLProtocol::from_request_parts(&mut parts, &()).await {

@@ -13,6 +13,7 @@ mod execution;
 mod fuzz;
 mod headers;
 mod key_shares;
+mod keys;
 mod pages;
 mod rules;
 mod shutdown;

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use callboard::api_key::TextKind;
 use callboard_api::{
     client_address::TrustedProxies, endpoint::SocketLimits, server::Patience, shares::ShareLimits,
     socket::PING_PAYLOAD_BYTES_MAX,
 };
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -281,7 +283,12 @@ async fn a_stranger_that_floods_its_socket_is_closed() {
 
 /// The statuses of that many requests at the same time. A machine that is busy answers them slowly,
 /// but not as slowly as tokens come back.
-async fn statuses(server: &TestServer, path: &str, headers: &[(&str, &str)], count: usize) -> Vec<u16> {
+pub(crate) async fn statuses(
+    server: &TestServer,
+    path: &str,
+    headers: &[(&str, &str)],
+    count: usize,
+) -> Vec<u16> {
     let client = client();
     let one = async || {
         let mut request = client.get(server.url(path));
@@ -300,11 +307,11 @@ async fn statuses(server: &TestServer, path: &str, headers: &[(&str, &str)], cou
     futures::future::join_all((0..count).map(|_| one())).await
 }
 
-fn refused(statuses: &[u16]) -> usize {
+pub(crate) fn refused(statuses: &[u16]) -> usize {
     statuses.iter().filter(|status| **status == 429).count()
 }
 
-const VIEWER_QUERY: &str = "/graphql?query=%7Bviewer%7Bname%7D%7D";
+pub(crate) const VIEWER_QUERY: &str = "/graphql?query=%7Bviewer%7Bname%7D%7D";
 
 #[tokio::test]
 async fn an_address_and_a_key_have_their_shares_of_requests() {
@@ -329,6 +336,27 @@ async fn an_address_and_a_key_have_their_shares_of_requests() {
     assert_eq!(refused(&statuses(&server, "/healthz", &[], 20).await), 0);
     let own = statuses(&server, VIEWER_QUERY, &[("authorization", &key)], 60).await;
     assert!(refused(&own) > 20 && refused(&own) <= 54, "a key has its own share: {own:?}");
+}
+
+#[tokio::test]
+async fn what_strangers_show_is_counted_before_it_is_looked_up() {
+    let setup = limited(|shares| shares.requests_per_address = 1);
+    let keys = setup.keys.clone();
+    let server = start(setup).await;
+    assert_eq!(server.execute("{ hello }").await["data"]["hello"], "hello world");
+    for (name, before, kind) in
+        [("authorization", "Bearer ", TextKind::Key), ("cookie", "callboard=", TextKind::Session)]
+    {
+        let (looked_up, mut answered) = (keys.look_ups(), 0);
+        for _ in 0..40 {
+            let shown = format!("{before}{}", kind.draw().expose_secret());
+            answered += 1 - refused(&statuses(&server, VIEWER_QUERY, &[(name, &shown)], 1).await);
+        }
+        assert!(answered < 20, "{name}: {answered}");
+        assert_eq!(keys.look_ups() - looked_up, answered, "{name}: only what is answered is looked up");
+    }
+    // A key that works is not held up by them.
+    assert_eq!(server.execute("{ hello }").await["data"]["hello"], "hello world");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use callboard::{
 };
 use callboard_api::{
     artifacts::{ArtifactUrls, Artifacts},
-    auth::{Authenticator, Caller, Credential, FixedKey, KeyHash, Role},
+    auth::{Authenticator, Caller},
     client_address::TrustedProxies,
     connection,
     cursor::{Cursor as _, Keyset},
@@ -39,7 +39,7 @@ use futures::{Stream, StreamExt as _, stream};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::artifacts::OneFile;
+use crate::{artifacts::OneFile, keys::Keys};
 
 /// A key with the role ADMIN.
 pub const ADMIN: &str = "cb_test_admin";
@@ -291,6 +291,7 @@ pub const ALLOWED_ORIGIN: &str = "https://friend.example";
 
 /// Settings of a test server.
 pub struct Setup {
+    pub keys: Keys,
     pub limits: callboard_api::endpoint::SocketLimits,
     pub shares: ShareLimits,
     pub proxies: TrustedProxies,
@@ -305,6 +306,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            keys: Keys::default(),
             limits: callboard_api::endpoint::SocketLimits::default(),
             shares: ShareLimits::DEFAULT,
             proxies: TrustedProxies::none(),
@@ -322,21 +324,7 @@ impl Default for Setup {
 pub async fn start(setup: Setup) -> TestServer {
     static METRICS: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
     let metrics = METRICS.get_or_init(|| prometheus::install().unwrap()).clone();
-    let caller = |name: &str, role| Caller {
-        name: name.into(),
-        role,
-        credential: Credential::ConfiguredKey,
-        expires_at: None,
-    };
-    let authenticator = Authenticator::new(FixedKey {
-        key: KeyHash::of(ADMIN),
-        caller: caller("admin", Role::Admin),
-        otherwise: FixedKey {
-            key: KeyHash::of(VIEWER),
-            caller: caller("viewer", Role::Viewer),
-            otherwise: (),
-        },
-    });
+    let authenticator = Authenticator::new(setup.keys);
     let engine = Engine::new(schema(), authenticator, Arc::new(|request, _, _| request))
         .with_time_max(setup.time_max)
         .with_open_schema(setup.is_schema_open);
