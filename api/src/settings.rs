@@ -84,10 +84,10 @@ pub struct Settings {
     /// Open sockets and event streams of an API key
     #[arg(long, env = "CALLBOARD_SOCKETS_PER_KEY", default_value_t = ShareLimits::DEFAULT.sockets_per_key)]
     sockets_per_key: u32,
-    /// Requests per second of an address without a key
+    /// Requests, and messages on sockets, per second of an address without a key that was accepted
     #[arg(long, env = "CALLBOARD_REQUESTS_PER_ADDRESS", default_value_t = ShareLimits::DEFAULT.requests_per_address)]
     requests_per_address: u32,
-    /// Requests, and operations on sockets, per second of an API key
+    /// Requests, and messages on sockets, per second of an API key
     #[arg(long, env = "CALLBOARD_REQUESTS_PER_KEY", default_value_t = ShareLimits::DEFAULT.requests_per_key)]
     requests_per_key: u32,
     /// Seconds for the head of a request to arrive

@@ -40,9 +40,9 @@ pub struct ShareLimits {
     pub sockets_per_address: u32,
     /// Open sockets and event streams of a key.
     pub sockets_per_key: u32,
-    /// Requests of an address without a key, per second.
+    /// Requests, and messages on sockets, of an address that has not signed in, per second.
     pub requests_per_address: u32,
-    /// Requests, and operations on sockets, of a key, per second.
+    /// Requests, and messages on sockets, of a key, per second.
     pub requests_per_key: u32,
 }
 

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Close, FRAMING_BYTES, PROTOCOL, QUEUE_FRAMES_MAX, RECEIVED_BYTES_MAX,
+    Close, FRAMING_BYTES, PROTOCOL, QUEUE_FRAMES_MAX, RECEIVED_BYTES_MAX, UNSIGNED_BYTES_MAX,
     frames::{self, Dialect, Incoming},
     operations::{NoRoom, Operations, Task, refuse},
     writer::{self, Frame, Written},
@@ -30,6 +30,8 @@ use crate::{
 
 /// Bytes of a client's control frame before its payload: the head and the mask.
 const CONTROL_HEAD_BYTES: usize = 6;
+/// How long a socket is not read after a message of a key that sends too many.
+const OVER_SHARE_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a socket comes from.
 pub(super) struct Origin {
@@ -114,10 +116,13 @@ struct Session<E> {
     /// The key or the session that the client has signed in with.
     watch: Option<CredentialWatch>,
     is_initialised: bool,
-    is_signed_in: bool,
+    /// Whose share the socket and its messages are counted in.
+    access: Access,
     operations: Operations,
     out: mpsc::Sender<Frame>,
     received_at: Instant,
+    /// When the next message is read. `None` for at once.
+    reads_at: Option<Instant>,
 }
 
 impl<E: Executor> Session<E> {
@@ -128,15 +133,20 @@ impl<E: Executor> Session<E> {
             origin,
             watch: None,
             is_initialised: false,
-            is_signed_in: false,
+            access: Access::Anonymous,
             operations: Operations::default(),
             out,
             received_at: Instant::now(),
+            reads_at: None,
         }
     }
 
     fn engine(&self) -> &Engine<E> {
         &self.endpoint.engine
+    }
+
+    fn is_signed_in(&self) -> bool {
+        self.access.caller().is_some()
     }
 
     /// Reads messages until there is a reason to close.
@@ -154,13 +164,18 @@ impl<E: Executor> Session<E> {
                 ended.cancelled().await;
                 proof
             };
+            let reads_at = self.reads_at;
             let done = tokio::select! {
-                message = stream.next() => self.receive(message).await,
+                message = stream.next(), if reads_at.is_none() => self.receive(message).await,
+                () = tokio::time::sleep_until(reads_at.unwrap_or(init_deadline)), if reads_at.is_some() => {
+                    self.reads_at = None;
+                    ControlFlow::Continue(())
+                }
                 _ = ticks.tick() => self.tick(limits.idle),
                 () = tokio::time::sleep_until(init_deadline), if !self.is_initialised => {
                     ControlFlow::Break(Close::InitTimeout)
                 }
-                () = tokio::time::sleep_until(sign_in_deadline), if !self.is_signed_in => {
+                () = tokio::time::sleep_until(sign_in_deadline), if !self.is_signed_in() => {
                     sign_in_deadline += limits.sign_in;
                     if self.operations.are_running() {
                         ControlFlow::Continue(())
@@ -169,6 +184,8 @@ impl<E: Executor> Session<E> {
                     }
                 }
                 proof = ended => {
+                    // Nothing more is sent while it is looked up why.
+                    self.operations = Operations::default();
                     let why = self.engine().why_ended(proof).await;
                     ControlFlow::Break(Close::of_check(why))
                 }
@@ -195,10 +212,13 @@ impl<E: Executor> Session<E> {
 
     async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> ControlFlow<Close> {
         self.received_at = Instant::now();
-        if !self.is_signed_in && self.endpoint.count(&Access::Anonymous, self.origin.client.address).is_err()
-        {
+        let over = self.endpoint.count(&self.access, self.origin.client.address).err();
+        if over.is_some() && !self.is_signed_in() {
             return ControlFlow::Break(Close::TooMany);
         }
+        // Who has signed in is slowed. Its operations are refused, and what it says of those that
+        // are running still counts.
+        self.reads_at = over.as_ref().map(|_| Instant::now() + OVER_SHARE_PAUSE);
         match message {
             Some(Ok(Message::Text(_)) | Err(_)) if self.origin.connection.inbox().is_over() => {
                 ControlFlow::Break(Close::TooBig)
@@ -206,7 +226,7 @@ impl<E: Executor> Session<E> {
             Some(Ok(Message::Text(text))) => {
                 self.origin.connection.inbox().empty();
                 match frames::read(&text) {
-                    Ok(incoming) => self.handle(incoming).await,
+                    Ok(incoming) => self.handle(incoming, over).await,
                     Err(close) => ControlFlow::Break(close),
                 }
             }
@@ -222,11 +242,16 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    async fn handle(&mut self, incoming: Incoming) -> ControlFlow<Close> {
+    /// Does what a message asks for. `over` says that its sender has its share.
+    async fn handle(&mut self, incoming: Incoming, over: Option<ApiError>) -> ControlFlow<Close> {
         match incoming {
             Incoming::Init(_) if self.is_initialised => ControlFlow::Break(Close::SecondInit),
             Incoming::Init(payload) => {
-                self.presented = Presented::in_payload(&payload).or(self.presented.clone());
+                let presented = Presented::in_payload(&payload).or(self.presented.clone());
+                if presented != self.presented {
+                    self.sign_out()?;
+                    self.presented = presented;
+                }
                 match self.admit().await {
                     Ok(access) => self.sign_in(&access)?,
                     Err(error) if matches!(error.code, Code::Unauthenticated | Code::RateLimited) => {
@@ -243,8 +268,11 @@ impl<E: Executor> Session<E> {
             Incoming::Subscribe { .. } | Incoming::Unreadable { .. } if !self.is_initialised => {
                 ControlFlow::Break(Close::NotInitialised)
             }
-            Incoming::Subscribe { id, payload, dialect } => self.subscribe(id, payload, dialect).await,
-            Incoming::Unreadable { id, dialect, why } => self.refuse_unreadable(&id, dialect, why).await,
+            Incoming::Subscribe { id, payload, dialect } => self.subscribe(id, payload, dialect, over).await,
+            Incoming::Unreadable { id, dialect, why } => {
+                let why = over.unwrap_or_else(|| ApiError::new(Code::BadRequest, why));
+                self.refuse_unread(&id, dialect, &why).await
+            }
             Incoming::Complete(id) => {
                 self.operations.stop(&id);
                 ControlFlow::Continue(())
@@ -258,10 +286,15 @@ impl<E: Executor> Session<E> {
         id: String,
         payload: serde_json::Value,
         dialect: Dialect,
+        over: Option<ApiError>,
     ) -> ControlFlow<Close> {
-        let envelope = match Envelope::from_value(payload) {
-            Ok(envelope) => envelope,
-            Err(why) => return self.refuse_unreadable(&id, dialect, why).await,
+        let envelope = match (over, Envelope::from_value(payload)) {
+            (None, Ok(envelope)) => envelope,
+            (Some(why), _) => return self.refuse_unread(&id, dialect, &why).await,
+            (None, Err(why)) => {
+                let why = ApiError::new(Code::BadRequest, why);
+                return self.refuse_unread(&id, dialect, &why).await;
+            }
         };
         let request_id = self.engine().draw_id();
         let refused = match self.operations.check(&id) {
@@ -291,28 +324,22 @@ impl<E: Executor> Session<E> {
         ControlFlow::Continue(())
     }
 
-    /// Counts and checks an operation. What a client sends before it has signed in is counted when
-    /// it is received.
     fn prepare(
         &self,
         envelope: Envelope,
         access: &Access,
         id: &RequestId,
     ) -> Result<ReadyOperation, Box<async_graphql::Response>> {
-        if access.caller().is_some() {
-            let counted = self.endpoint.count(access, self.origin.client.address);
-            counted.map_err(|error| Box::new(self.engine().refuse(&error, id)))?;
-        }
         let request = envelope.into_request().data(self.presented.clone());
         self.engine().prepare(request, access, self.origin.client.clone(), id)
     }
 
-    /// Refuses an operation that could not be read. The socket and its other operations go on.
-    async fn refuse_unreadable(&self, id: &str, dialect: Dialect, why: String) -> ControlFlow<Close> {
+    /// Refuses an operation without looking at it. The socket and its other operations go on.
+    async fn refuse_unread(&self, id: &str, dialect: Dialect, why: &ApiError) -> ControlFlow<Close> {
         if self.operations.check(id) == Err(NoRoom::Duplicate) {
             return ControlFlow::Break(Close::DuplicateId);
         }
-        let refused = self.engine().refuse(&ApiError::new(Code::BadRequest, why), &self.engine().draw_id());
+        let refused = self.engine().refuse(why, &self.engine().draw_id());
         refuse(dialect, id, &refused, &self.out).await;
         ControlFlow::Continue(())
     }
@@ -332,13 +359,29 @@ impl<E: Executor> Session<E> {
 
     /// Moves the socket and its connection from the shares of its address to those of its key.
     fn sign_in(&mut self, access: &Access) -> ControlFlow<Close> {
-        if self.is_signed_in || access.caller().is_none() {
+        if self.is_signed_in() || access.caller().is_none() {
             return ControlFlow::Continue(());
         }
         let counted = self.endpoint.count_connection(&self.origin.connection, access);
         match counted.and_then(|()| self.endpoint.count_stream(access, self.origin.client.address)) {
             Ok(share) => {
-                self.is_signed_in = true;
+                self.access = access.clone();
+                self.origin.share = share;
+                ControlFlow::Continue(())
+            }
+            Err(_has_its_share) => ControlFlow::Break(Close::TooMany),
+        }
+    }
+
+    /// Forgets with which key the socket has signed in, because the client shows another one.
+    fn sign_out(&mut self) -> ControlFlow<Close> {
+        if !self.is_signed_in() {
+            return ControlFlow::Continue(());
+        }
+        (self.watch, self.access, self.origin.share) = (None, Access::Anonymous, None);
+        self.origin.connection.inbox().bind(UNSIGNED_BYTES_MAX);
+        match self.endpoint.count_stream(&self.access, self.origin.client.address) {
+            Ok(share) => {
                 self.origin.share = share;
                 ControlFlow::Continue(())
             }
