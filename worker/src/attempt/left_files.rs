@@ -52,8 +52,8 @@ pub(super) fn list(
 /// and for what a name of an artifact must not have.
 fn file(path: OsString, redactor: &Redactor) -> AnnouncedFile {
     let content_type = content_type(&path.to_string_lossy()).to_owned();
-    let name = redaction::text_of(path.as_bytes(), redactor);
-    let name = name.replace(|c: char| c == '\\' || c.is_control(), "\u{FFFD}");
+    let name = redaction::decoded(path.as_bytes(), redactor);
+    let name = redactor.redact(&name).replace(|c: char| c == '\\' || c.is_control(), "\u{FFFD}");
     AnnouncedFile { name, content_type, path }
 }
 

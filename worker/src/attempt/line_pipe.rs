@@ -133,7 +133,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(pipe: R, redactor: Redacto
     let mut tail = Tail::default();
     let lines = Lines::new(LogStream::Stdout, redactor.clone(), log);
     read(pipe, lines, |bytes| tail.push(bytes)).await;
-    redaction::aside(tail.len(), move || end_of(tail.result(), &redactor)).await
+    redaction::aside(tail.len(), move || end_of(tail.result(&redactor), &redactor)).await
 }
 
 /// What a program's output reports.
@@ -193,7 +193,8 @@ mod tests {
         let secret = secrecy::SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCY");
         let mut tail = Tail::default();
         tail.push(br#"{"key":"wJalrXUtnFEMI\/K7MDENG\/bPxRfiC\u0059","wJalrXUtnFEMI\/K7MDENG%2FbPxRfiCY":["d0phbHJYVXRuRkVNSS9LN01ERU5H\n  L2JQeFJmaUNZ"]}"#);
-        let end = end_of(tail.result(), &Redactor::new([&secret]));
+        let redactor = Redactor::new([&secret]);
+        let end = end_of(tail.result(&redactor), &redactor);
         assert_eq!(end.result, Some(serde_json::json!({ "key": "***", "***": ["***"] })));
     }
 
@@ -206,7 +207,7 @@ mod tests {
             for found in [OutputResult::TooDeep(deep(text)), {
                 let mut tail = Tail::default();
                 tail.push(deep(text).as_bytes());
-                tail.result()
+                tail.result(&Redactor::new([]))
             }] {
                 let end = end_of(found, &Redactor::new([]));
                 assert_eq!(end.result.is_some(), is_kept, "{text}");

@@ -5,9 +5,12 @@
 
 use callboard::{
     bounds::{RESULT_BYTES_MAX, RESULT_DEPTH_MAX},
+    secret::Redactor,
     text::{first_rounded, json_depth, storable_json, string_length},
 };
 use serde_json::Value;
+
+use super::redaction;
 
 /// Bytes of the end of the output that are kept: room for the largest result, pretty-printed.
 const TAIL_BYTES_MAX: usize = 2 * RESULT_BYTES_MAX;
@@ -42,9 +45,9 @@ impl Tail {
         self.bytes.len()
     }
 
-    /// Finds the result.
-    pub(super) fn result(&self) -> OutputResult {
-        let text = String::from_utf8_lossy(&self.bytes);
+    /// Finds the result, in which the secrets of `redactor` are still to be masked.
+    pub(super) fn result(&self, redactor: &Redactor) -> OutputResult {
+        let text = redaction::decoded(&self.bytes, redactor);
         // Half a surrogate pair and NUL, which no text can hold, become U+FFFD.
         let text = storable_json(&text);
         let text = text.trim_start_matches('\u{feff}').trim_end();
@@ -182,7 +185,21 @@ mod tests {
         for chunk in output.as_bytes().chunks(100_000) {
             tail.push(chunk);
         }
-        tail.result()
+        tail.result(&Redactor::new([]))
+    }
+
+    #[test]
+    fn a_secret_in_latin_1_is_found_in_the_result() {
+        let secret = "Geheimnis-\u{e4}-\u{e9}";
+        let redactor = Redactor::new([&secret.into()]);
+        let latin_1 = secret.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        for bytes in [secret.as_bytes().to_vec(), latin_1, [secret.as_bytes(), b" \xff"].concat()] {
+            let mut tail = Tail::default();
+            tail.push(&[b"{\"a\": \"", &bytes[..], b"\"}\n"].concat());
+            let OutputResult::Result { value, .. } = tail.result(&redactor) else { panic!("no result") };
+            let shown = redactor.redact_value(value).to_string();
+            assert!(shown.contains("***") && !shown.contains("Geheimnis"), "{shown}");
+        }
     }
 
     #[test]
@@ -206,7 +223,10 @@ mod tests {
         }
         let mut tail = Tail::default();
         tail.push(b"{\"a\":\"\xFF\"}");
-        assert_eq!(tail.result(), OutputResult::Result { value: json!({ "a": "\u{fffd}" }), rounded: None });
+        assert_eq!(
+            tail.result(&Redactor::new([])),
+            OutputResult::Result { value: json!({ "a": "\u{fffd}" }), rounded: None }
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! threads for blocking work. The caller waits, so the order stays, and nothing more is read from
 //! the pipe.
 
-use std::panic;
+use std::{borrow::Cow, panic};
 
-use callboard::secret::{MASK, RedactingBytes, RedactingLines, Redactor};
+use callboard::secret::{MASK, RedactingLines, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Up to so many bytes are redacted at once, which takes a millisecond at most.
@@ -34,20 +34,16 @@ pub(super) async fn redactor(secrets: Vec<SecretString>) -> Redactor {
     aside(bytes * SPELLINGS, move || Redactor::new(&secrets)).await
 }
 
-/// The text of bytes in any encoding, masked before U+FFFD stands for what is not UTF-8. A secret
-/// may be there in Latin-1 too.
-pub(super) fn text_of(bytes: &[u8], redactor: &Redactor) -> String {
-    let mut redacting = RedactingBytes::new(redactor.clone());
-    let mut masked = redacting.feed(bytes);
-    masked.extend(redacting.finish());
-    let as_utf_8 = match String::from_utf8(masked) {
-        Ok(text) => return text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+/// The text of bytes, with its secrets: UTF-8 with U+FFFD for what is not, or Latin-1 if more
+/// secrets are found in that.
+pub(super) fn decoded<'a>(bytes: &'a [u8], redactor: &Redactor) -> Cow<'a, str> {
+    let as_utf_8 = match String::from_utf8_lossy(bytes) {
+        Cow::Borrowed(text) => return Cow::Borrowed(text),
+        Cow::Owned(text) => text,
     };
-    let latin_1: String = bytes.iter().copied().map(char::from).collect();
-    let as_latin_1 = redactor.redact(&latin_1);
-    let masks = |text: &str| text.matches(MASK).count();
-    if masks(&as_latin_1) > masks(&as_utf_8) { as_latin_1.into_owned() } else { as_utf_8 }
+    let as_latin_1: String = bytes.iter().copied().map(char::from).collect();
+    let masks = |text: &str| redactor.redact(text).matches(MASK).count();
+    if masks(&as_latin_1) > masks(&as_utf_8) { as_latin_1.into() } else { as_utf_8.into() }
 }
 
 /// Takes the next bytes of a stream of lines, and returns the lines that are now complete.
