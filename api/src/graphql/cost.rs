@@ -231,8 +231,8 @@ fn length(value: &Value) -> usize {
     }
 }
 
-/// What a cost depends on: numbers, durations, and in place of a list how long it is. A variable may
-/// be large and be used many times.
+/// What a cost depends on: numbers, durations, and in place of a list how long it is. A variable
+/// may be large and be used many times.
 fn counted(variables: &Variables) -> Variables {
     let counted = |value: &Value| match value {
         Value::Number(_) => Some(value.clone()),

@@ -1,7 +1,7 @@
 //! Limits on the cost of one operation, shared by the real schema and the tests' schemas.
 //!
-//! [`bounded`] is applied where a schema is built. `cost` counts before an operation runs. Limits on
-//! a document's text are in `operation::scan`.
+//! [`bounded`] is applied where a schema is built. `cost` counts before an operation runs. Limits
+//! on a document's text are in `operation::scan`.
 
 use async_graphql::{ObjectType, SchemaBuilder, SubscriptionType};
 
