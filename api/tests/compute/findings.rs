@@ -188,17 +188,24 @@ async fn schemas_patterns_scripts_and_lines_are_bounded() {
         json!({ "type": "object" }),
         |inner, _| json!({ "allOf": [inner.clone(), inner], "unevaluatedProperties": false }),
     );
-    for (what, input) in [
+    // What takes about 250 ms of processor time ends as the machine is fast or slow.
+    let cases: [(&str, &[Ends], Value); 11] = [
         (
             "a pattern with many states",
+            &[Ends::Composed, Ends::TooMuch],
             checked(
                 json!({ "properties": { "a": { "pattern": "[01]*1[01]{4000}$" } } }),
                 json!({ "a": "01".repeat(100_000) }),
             ),
         ),
-        ("many large patterns", checked(json!({ "patternProperties": patterns }), json!({ "a": 1 }))),
+        (
+            "many large patterns",
+            &[Ends::Mistake],
+            checked(json!({ "patternProperties": patterns }), json!({ "a": 1 })),
+        ),
         (
             "many branches for many items",
+            &[Ends::TooMuch, Ends::Composed],
             checked(
                 json!({ "properties": { "a": { "items": { "anyOf": branches } } } }),
                 json!({ "a": vec![1; 60_000] }),
@@ -206,34 +213,43 @@ async fn schemas_patterns_scripts_and_lines_are_bounded() {
         ),
         (
             "patterns of the input itself",
+            &[Ends::Composed],
             checked(
                 json!({ "properties": { "a": { "items": { "format": "regex" } } } }),
                 json!({ "a": vec!["(\\p{L}{90}){9}"; 5000] }),
             ),
         ),
-        ("unevaluated properties", checked(nested, json!({ "a": 1 }))),
-        ("a script of brackets", script(format!("{}1", "(".repeat(200_000)))),
-        ("a script of functions", script("(a=>".repeat(60_000))),
+        ("unevaluated properties", &[Ends::Mistake], checked(nested, json!({ "a": 1 }))),
+        ("a script of brackets", &[Ends::Composed], script(format!("{}1", "(".repeat(200_000)))),
+        ("a script of functions", &[Ends::Composed], script("(a=>".repeat(60_000))),
         (
             "a script of names",
+            &[Ends::TooMuch, Ends::Composed],
             script(format!("let {};", (0..30_000).map(|n| format!("a{n}")).collect::<Vec<_>>().join(","))),
         ),
-        ("a script of expressions", script(format!("/{}/", "(a{9}".repeat(1000) + &")".repeat(1000)))),
+        (
+            "a script of expressions",
+            &[Ends::Mistake],
+            script(format!("/{}/", "(a{9}".repeat(1000) + &")".repeat(1000))),
+        ),
         (
             "a line of templates",
+            &[Ends::Mistake],
             json!({ "spec": { "line": { "line": format!("/bin/true {}", "{{a}}".repeat(13_000)) } } }),
         ),
         (
             "a line of a long path",
+            &[Ends::TooLong],
             json!({ "spec": { "line": { "line": format!("/bin/true {{{{ a{} + 1 }}}}", ".a".repeat(32_000)) } } }),
         ),
-    ] {
+    ];
+    for (what, expected, input) in cases {
         let before = server.processor_time();
         let (preview, took) = server.preview_of(input).await;
         let spent = server.processor_time().saturating_sub(before);
         println!("{what}: {took:?}, {spent:?} of processor time: {}", preview["userErrors"][0]["message"]);
         assert!(spent <= PROCESSOR_MAX, "{what}: {spent:?}");
-        assert!(preview["composed"].is_object() != preview["userErrors"][0].is_object(), "{what}: {preview}");
+        assert!(expected.contains(&ends(&preview)), "{what}: {preview}");
         server.health().await;
     }
     assert!(server.is_running());

@@ -226,7 +226,11 @@ impl TestSubscription {
     }
     /// Sends large events as fast as they are read.
     async fn flood(&self, kilobytes: usize) -> impl Stream<Item = String> {
-        stream::repeat_with(move || "x".repeat(kilobytes * 1024)).then(|text| async {
+        let make = move || {
+            FLOODED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            "x".repeat(kilobytes * 1024)
+        };
+        stream::repeat_with(make).then(|text| async {
             tokio::task::yield_now().await;
             text
         })
@@ -251,6 +255,9 @@ impl TestSubscription {
         stream::iter([Ok(1), Err(ApiError::new(Code::Unavailable, "later").into()), Ok(3)])
     }
 }
+
+/// The number of events that [`TestSubscription::flood`] has made, for all tests.
+pub static FLOODED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 /// The number of open [`TestSubscription::silence`] streams.
 pub static OPEN_STREAMS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
