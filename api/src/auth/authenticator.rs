@@ -23,9 +23,9 @@ use crate::{audit::AuditLog, error::ApiError};
 /// How long a result is cached, and how often what is watched is looked up again. With the time of
 /// a look-up it is less than the second that a revoked key may still work.
 pub(super) const REMEMBERED_FOR: Duration = Duration::from_millis(700);
-/// How long the last result counts while Postgres does not reply. Nobody can revoke a key
-/// meanwhile.
-const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
+/// How long the last result counts for requests while Postgres does not reply. Nobody can revoke a
+/// key meanwhile. What is open already may go on for longer (`OPEN_UNCONFIRMED_FOR`).
+const REQUESTS_UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
 
 /// Authenticates with a cache. There is one per process.
 pub struct Authenticator {
@@ -47,7 +47,7 @@ impl Authenticator {
             sign_ins: SignIns::new(),
             watches: Arc::default(),
             remembered_for: REMEMBERED_FOR,
-            unconfirmed_for: UNCONFIRMED_FOR,
+            unconfirmed_for: REQUESTS_UNCONFIRMED_FOR,
         }
     }
 

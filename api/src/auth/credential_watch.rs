@@ -25,7 +25,7 @@ const REST: Duration = Duration::from_millis(50);
 
 /// How long something may stay open while Postgres does not reply: as long as the messages of a
 /// stream are tried again, so that a failover ends no stream. Nobody can revoke a key meanwhile.
-const UNCONFIRMED_FOR: Duration = Duration::from_mins(1);
+const OPEN_UNCONFIRMED_FOR: Duration = Duration::from_mins(1);
 
 /// The keys and sessions of all open sockets and streams.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct CredentialWatches {
 
 impl Default for CredentialWatches {
     fn default() -> Self {
-        Self { state: Mutex::default(), look: Notify::new(), unconfirmed_for: UNCONFIRMED_FOR }
+        Self { state: Mutex::default(), look: Notify::new(), unconfirmed_for: OPEN_UNCONFIRMED_FOR }
     }
 }
 
