@@ -1,6 +1,7 @@
 //! Liveness at `/healthz` and readiness at `/readyz`, for load balancers and `script/server`.
 //!
-//! `/readyz` lists the state of each dependency. Why one is down is only logged.
+//! `/readyz` lists the state of each dependency, at most a second old. Why one is down is only
+//! logged.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,6 +14,8 @@ use axum::{
 };
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Map, Value, json};
+
+use crate::recent::Recent;
 
 /// Time limit of a check.
 const CHECK_TIME_MAX: Duration = Duration::from_secs(2);
@@ -54,25 +57,38 @@ impl fmt::Debug for Part {
     }
 }
 
+/// What the checks have found: the name of each dependency, and whether it is up.
+type Found = Arc<[(&'static str, bool)]>;
+
 /// The routes `/healthz` and `/readyz`.
 pub fn router(parts: Vec<Part>) -> Router {
+    let (parts, recent) = (Arc::<[Part]>::from(parts), Recent::<Found>::default());
     Router::new()
         .route("/healthz", get(|| async { Json(json!({ "status": "alive" })) }))
         .route("/readyz", get(readiness))
-        .with_state(Arc::<[Part]>::from(parts))
+        .with_state((parts, recent))
 }
 
-async fn readiness(State(parts): State<Arc<[Part]>>) -> Response {
+async fn check_all(parts: Arc<[Part]>) -> Found {
     let results = join_all(parts.iter().map(|part| async move { (part.name, part.check().await) })).await;
-    let mut shown = Map::new();
-    let mut is_ready = true;
-    for (name, result) in results {
+    let found = results.into_iter().map(|(name, result)| {
         if let Err(error) = &result {
-            is_ready = false;
             tracing::warn!(part = name, error = %format!("{error:#}"), "not ready");
         }
-        shown.insert(name.to_owned(), Value::from(if result.is_ok() { "up" } else { "down" }));
-    }
+        (name, result.is_ok())
+    });
+    found.collect()
+}
+
+async fn readiness(State((parts, recent)): State<(Arc<[Part]>, Recent<Found>)>) -> Response {
+    // A check that has panicked is no part that is up.
+    let found = recent.get(|| check_all(parts)).await;
+    let is_ready = found.as_ref().is_ok_and(|found| found.iter().all(|(_, is_up)| *is_up));
+    let shown: Map<String, Value> = found
+        .iter()
+        .flat_map(|found| found.iter())
+        .map(|(name, is_up)| ((*name).to_owned(), Value::from(if *is_up { "up" } else { "down" })))
+        .collect();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({ "status": if is_ready { "ready" } else { "unavailable" }, "parts": shown });
     (status, [("cache-control", "no-store")], Json(body)).into_response()

@@ -33,6 +33,7 @@ mod keys;
 pub mod operation;
 pub mod origin;
 pub mod prometheus;
+mod recent;
 mod repeat;
 pub mod serve;
 pub mod server;

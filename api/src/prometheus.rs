@@ -13,9 +13,12 @@ use callboard::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::graphql::{
-    job_loaders::{LEASE, READY_MAX},
-    queue,
+use crate::{
+    graphql::{
+        job_loaders::{LEASE, READY_MAX},
+        queue,
+    },
+    recent::Recent,
 };
 
 /// Maximum number of queues in the output, in order of name.
@@ -103,21 +106,29 @@ async fn measure_queues(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The route `/metrics`. With a store, each request first updates the gauges of its queues.
+/// The route `/metrics`. With a store, a request first updates the gauges of its queues, unless
+/// another one has done so within a second.
 pub fn router(handle: PrometheusHandle, queues: Option<Store>) -> Router {
+    let recent = Recent::<()>::default();
     let show = move || {
-        let (handle, queues) = (handle.clone(), queues.clone());
+        let (handle, queues, recent) = (handle.clone(), queues.clone(), recent.clone());
         async move {
-            if let Some(store) = queues {
-                let measured = measure_queues(&store).await;
-                if let Err(error) = &measured {
-                    tracing::warn!(%error, "queues could not be measured");
-                }
-                metrics::gauge!("callboard_queues_known").set(f64::from(u8::from(measured.is_ok())));
+            if let Some(store) = queues
+                && let Err(error) = recent.get(|| update_gauges(store)).await
+            {
+                tracing::error!(%error, "queues could not be measured");
             }
             handle.run_upkeep();
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
         }
     };
     Router::new().route("/metrics", get(show))
+}
+
+async fn update_gauges(store: Store) {
+    let measured = measure_queues(&store).await;
+    if let Err(error) = &measured {
+        tracing::warn!(%error, "queues could not be measured");
+    }
+    metrics::gauge!("callboard_queues_known").set(f64::from(u8::from(measured.is_ok())));
 }

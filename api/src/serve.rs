@@ -100,7 +100,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
             root: settings.shared.artifact_root.clone(),
         },
         metrics: prometheus::install()?,
-        queues: Some(store.clone()),
+        queues: Some(reads.0.clone()),
         demo: is_development.then(demo::site::router),
     });
     start_demo_proxy(settings, shutdown.clone()).await?;

@@ -60,7 +60,7 @@ pub(super) async fn serve<E: Executor>(
         tokio::select! {
             close = session.run(&mut stream) => Some(close),
             written = &mut writer => {
-                metrics::counter!("callboard_sockets_dropped_total", "reason" => reason(written)).increment(1);
+                metrics::counter!("callboard_sockets_dropped_total", "reason" => written.as_str()).increment(1);
                 None
             }
         }
@@ -72,14 +72,6 @@ pub(super) async fn serve<E: Executor>(
         send_close(close, out, writer, &mut stream, limits).await;
     }
     gauge.decrement(1);
-}
-
-const fn reason(written: Written) -> &'static str {
-    match written {
-        Written::All => "closed",
-        Written::Broken => "broken",
-        Written::Stalled => "stalled",
-    }
 }
 
 /// Sends the close frame after all queued frames and waits for the client's, so that the client
@@ -288,13 +280,10 @@ impl<E: Executor> Session<E> {
         dialect: Dialect,
         over: Option<ApiError>,
     ) -> ControlFlow<Close> {
-        let envelope = match (over, Envelope::from_value(payload)) {
-            (None, Ok(envelope)) => envelope,
-            (Some(why), _) => return self.refuse_unread(&id, dialect, &why).await,
-            (None, Err(why)) => {
-                let why = ApiError::new(Code::BadRequest, why);
-                return self.refuse_unread(&id, dialect, &why).await;
-            }
+        let envelope = Envelope::from_value(payload).map_err(|why| ApiError::new(Code::BadRequest, why));
+        let envelope = match over.map_or(envelope, Err) {
+            Ok(envelope) => envelope,
+            Err(why) => return self.refuse_unread(&id, dialect, &why).await,
         };
         let request_id = self.engine().draw_id();
         let refused = match self.operations.check(&id) {
@@ -334,7 +323,7 @@ impl<E: Executor> Session<E> {
         self.engine().prepare(request, access, self.origin.client.clone(), id)
     }
 
-    /// Refuses an operation without looking at it. The socket and its other operations go on.
+    /// Refuses an operation without looking at it. The socket goes on.
     async fn refuse_unread(&self, id: &str, dialect: Dialect, why: &ApiError) -> ControlFlow<Close> {
         if self.operations.check(id) == Err(NoRoom::Duplicate) {
             return ControlFlow::Break(Close::DuplicateId);

@@ -44,6 +44,17 @@ pub(super) enum Written {
     Stalled,
 }
 
+impl Written {
+    /// The name in metrics.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "closed",
+            Self::Broken => "broken",
+            Self::Stalled => "stalled",
+        }
+    }
+}
+
 /// Sends frames until the queue closes, the close frame is sent, or the client stalls.
 pub(super) async fn run(
     mut sink: SplitSink<WebSocket, Message>,

@@ -1,5 +1,13 @@
 //! Pages, health, metrics, response headers and compression.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
+};
+
 use callboard_api::health::Part;
 use serde_json::{Value, json};
 
@@ -54,6 +62,23 @@ async fn readiness_fails_with_a_part_and_liveness_does_not() {
     assert_eq!(response.status(), 503);
     let body: Value = response.json().await.unwrap();
     assert_eq!(body, json!({ "status": "unavailable", "parts": { "postgres": "up", "redis": "down" } }));
+}
+
+#[tokio::test]
+async fn a_flood_of_requests_checks_the_parts_once() {
+    let checks = Arc::<AtomicU32>::default();
+    let counted = Arc::clone(&checks);
+    let ping = move || {
+        let check = counted.fetch_add(1, Ordering::SeqCst);
+        async move { if check == 0 { Ok(()) } else { anyhow::bail!("checked again") } }
+    };
+    let server = start(Setup { parts: vec![Part::new("postgres", ping)], ..Setup::default() }).await;
+    let began = Instant::now();
+    let client = client();
+    let ask = async || client.get(server.url("/readyz")).send().await.unwrap().status();
+    futures::future::join_all((0..50).map(|_| ask())).await;
+    let checks = checks.load(Ordering::SeqCst);
+    assert!(f64::from(checks) <= began.elapsed().as_secs_f64() + 1.0, "{checks} in {:?}", began.elapsed());
 }
 
 #[tokio::test]
