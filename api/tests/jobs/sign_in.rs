@@ -43,7 +43,7 @@ impl Lateness {
             loop {
                 let began = Instant::now();
                 tokio::time::sleep(EVERY).await;
-                *measured.lock().unwrap() += began.elapsed() - EVERY;
+                *measured.lock().unwrap() += began.elapsed().saturating_sub(EVERY);
             }
         });
         Self(total, task)
