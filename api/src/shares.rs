@@ -23,8 +23,8 @@ use crate::{
     error::{ApiError, Code},
 };
 
-/// Addresses and keys whose rates are remembered. The one that was seen last the longest ago is
-/// forgotten first, so a flood of addresses takes no memory.
+/// Addresses and keys whose rates are remembered. The least recently seen is evicted first, so a
+/// flood of addresses takes no memory.
 const REMEMBERED_MAX: usize = 20_000;
 /// A holder that was quiet may send as many requests at once as it may send in this time.
 const BURST_SECONDS: f64 = 2.0;

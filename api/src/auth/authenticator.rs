@@ -198,7 +198,10 @@ pub(super) fn is_over(caller: &Caller) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::{
+        collections::HashSet,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use callboard::{api_key::TextKind, store::StoreError};
     use futures::{FutureExt as _, future::BoxFuture};
@@ -224,6 +227,10 @@ mod tests {
             let is_first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
             let gone = || StoreError::Unavailable(std::io::Error::other("gone").into());
             std::future::ready(if is_first { Ok(Verdict::Valid(caller(None))) } else { Err(gone()) }).boxed()
+        }
+
+        fn valid(&self, _: Vec<Proof>) -> BoxFuture<'_, Result<HashSet<Proof>, StoreError>> {
+            std::future::ready(Ok(HashSet::new())).boxed()
         }
     }
 
@@ -260,6 +267,10 @@ mod tests {
                 Ok(verdict)
             }
             .boxed()
+        }
+
+        fn valid(&self, _: Vec<Proof>) -> BoxFuture<'_, Result<HashSet<Proof>, StoreError>> {
+            std::future::ready(Ok(HashSet::new())).boxed()
         }
     }
 
@@ -314,7 +325,8 @@ mod tests {
     #[tokio::test]
     async fn an_expired_key_is_refused_even_if_it_is_remembered() {
         let end = clock::now() - chrono::Duration::seconds(1);
-        let fixed = FixedKey { key: KeyHash::of("cb_old"), caller: caller(Some(end)), otherwise: () };
+        let otherwise = Counting::default();
+        let fixed = FixedKey { key: KeyHash::of("cb_old"), caller: caller(Some(end)), otherwise };
         let authenticator = Authenticator::new(fixed);
         let refused = authenticator.admit(&key("cb_old"), &CLIENT).await.unwrap_err();
         assert_eq!(refused.code, Code::Unauthenticated);

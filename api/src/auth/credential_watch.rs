@@ -240,12 +240,16 @@ mod tests {
 
     impl Authenticate for Source {
         fn authenticate(&self, _: Proof) -> BoxFuture<'_, Result<Verdict, StoreError>> {
+            std::future::ready(Ok(Verdict::Unknown)).boxed()
+        }
+
+        fn valid(&self, _: Vec<Proof>) -> BoxFuture<'_, Result<HashSet<Proof>, StoreError>> {
             let gone = || StoreError::Unavailable(std::io::Error::other("gone").into());
             if self.is_silent {
                 return std::future::pending().boxed();
             }
             let is_failing = self.is_failing.load(Ordering::SeqCst);
-            std::future::ready(if is_failing { Err(gone()) } else { Ok(Verdict::Unknown) }).boxed()
+            std::future::ready(if is_failing { Err(gone()) } else { Ok(HashSet::new()) }).boxed()
         }
     }
 

@@ -88,7 +88,7 @@ fn unavailable() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::{collections::HashSet, time::Instant};
 
     use tokio::sync::Notify;
 
@@ -112,6 +112,10 @@ mod tests {
                 Ok(Verdict::Unknown)
             }
             .boxed()
+        }
+
+        fn valid(&self, _: Vec<Proof>) -> BoxFuture<'_, Result<HashSet<Proof>, StoreError>> {
+            std::future::ready(Ok(HashSet::new())).boxed()
         }
     }
 

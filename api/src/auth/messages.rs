@@ -43,7 +43,7 @@ pub(super) fn unreadable() -> ApiError {
     refused("The credentials are not an API key. Send one header `Authorization: Bearer cb_...`.")
 }
 
-/// Of what was watched and could not be looked up for too long.
+/// Access that could not be confirmed for too long.
 pub(super) fn unchecked() -> ApiError {
     let message = "Whether the key or the session still works could not be checked. Connect again.";
     ApiError::new(Code::Unavailable, message)

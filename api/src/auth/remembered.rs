@@ -38,7 +38,7 @@ impl Remembered {
 
 /// The look-ups of this process.
 pub(super) struct LookUps {
-    /// What was accepted, until it is refused.
+    /// Proofs that have been accepted. Failures at their address do not slow them.
     accepted: Cache<Proof, ()>,
     of_accepted: Cache<Proof, Remembered>,
     of_others: Cache<Proof, Remembered>,
@@ -87,7 +87,7 @@ impl LookUps {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{collections::HashSet, sync::Arc};
 
     use callboard::store::StoreError;
     use futures::future::BoxFuture;
@@ -99,6 +99,10 @@ mod tests {
 
     impl Authenticate for Silent {
         fn authenticate(&self, _: Proof) -> BoxFuture<'_, Result<Verdict, StoreError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn valid(&self, _: Vec<Proof>) -> BoxFuture<'_, Result<HashSet<Proof>, StoreError>> {
             Box::pin(std::future::pending())
         }
     }

@@ -90,7 +90,7 @@ pub fn need(on: &str, field: &str) -> Option<Need> {
     let rule = of_type.and_then(|fields| fields.get(field).or_else(|| fields.get(EVERY_FIELD))).copied();
     match rule {
         None if is_introspection(field) => Some(VIEWER),
-        // The test has failed for it, so it is kept shut.
+        // A root field without a rule: a test fails, and until it has one only an ADMIN may use it.
         None if ROOTS.contains(&on) => Some(ADMIN),
         rule => rule,
     }

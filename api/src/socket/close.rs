@@ -2,7 +2,7 @@
 //!
 //! Clients of graphql-ws connect again after 1001, 1013, 4403 and 4408, and never after 1002, 1009
 //! and other 44xx codes. So a key that does not work closes with 4401, which ends its client with
-//! the reason, and what only has to wait with 1013.
+//! the reason, and 1013 means try again later.
 
 use axum::extract::ws::CloseFrame;
 

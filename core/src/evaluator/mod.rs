@@ -57,7 +57,7 @@ pub enum Unavailable {
     NotLight,
 }
 
-/// Why something does not pass.
+/// Why a check has no positive result: it was refused, or could not be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// Everything that is wrong with it.
@@ -132,7 +132,7 @@ impl Evaluator {
         Self(Arc::new(Inner { program, queues: Queues::default(), idle: Mutex::default() }))
     }
 
-    /// A turn for this purpose, which begins when it is needed.
+    /// Returns a turn. It queues lazily, at the first evaluation that is not light.
     pub const fn turn<'a>(&'a self, purpose: Purpose<'a>) -> Turn<'a> {
         Turn::new(self, purpose)
     }

@@ -22,7 +22,7 @@ pub(super) const LAST: u8 = 3;
 pub(super) const FAILED: u8 = 1;
 /// The evaluation took too long, and the child has ended.
 pub(super) const TOO_MUCH: u8 = 2;
-/// The child has started, and what ends it from here on is what it evaluates.
+/// The child has started. From here on its exit status says why it ended.
 pub(super) const READY: u8 = 4;
 /// Longest message, in bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;

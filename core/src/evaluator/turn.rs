@@ -63,7 +63,7 @@ pub(super) struct Queues {
     lines: Mutex<HashMap<Line, Arc<Semaphore>>>,
 }
 
-/// Whose turns come one after the other.
+/// Key of a queue: turns with the same key run one at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Line {
     purpose: &'static str,
