@@ -56,15 +56,31 @@ pub(super) fn cut_short(kind: Kind, mut why: ApiError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use callboard::store::StoreError;
+    use futures::future::BoxFuture;
     use tokio::time::Instant;
 
     use super::*;
-    use crate::auth::{Caller, KeyHash};
+    use crate::auth::{Authenticate, Caller, KeyHash, Verdict};
+
+    /// Knows no key, so that each has ended.
+    struct Unknowing;
+
+    impl Authenticate for Unknowing {
+        fn authenticate(&self, _proof: Proof) -> BoxFuture<'_, Result<Verdict, StoreError>> {
+            Box::pin(std::future::ready(Ok(Verdict::Unknown)))
+        }
+
+        fn valid(&self, _held: Vec<Proof>) -> BoxFuture<'_, Result<HashSet<Proof>, StoreError>> {
+            Box::pin(std::future::ready(Ok(HashSet::new())))
+        }
+    }
 
     #[tokio::test]
     async fn an_operation_that_ends_its_own_key_has_time_to_say_so() {
-        // It knows no key, so each has ended.
-        let authenticator = Arc::new(Authenticator::new(()));
+        let authenticator = Arc::new(Authenticator::new(Unknowing));
         for is_own in [false, true] {
             let access = Access::SignedIn(Arc::new(Caller::configured()), Proof::Key(KeyHash::of("cb_one")));
             let own_end = Arc::<OwnEnd>::default();
@@ -78,7 +94,7 @@ mod tests {
     #[tokio::test]
     async fn what_has_no_key_never_ends() {
         let credential = RunningCredential::new(Access::Anonymous, Arc::default());
-        let authenticator = Arc::new(Authenticator::new(()));
+        let authenticator = Arc::new(Authenticator::new(Unknowing));
         let ended = credential.ended(&authenticator);
         assert!(tokio::time::timeout(2 * WATCHED_AFTER, ended).await.is_err());
     }

@@ -22,9 +22,9 @@ use crate::{
     shares::{self, Holder, Shares},
 };
 
-/// Paths whose requests are not charged to the address. Requests to `/graphql` are counted there, when it is known whose they
-/// are. The others are what load balancers ask for, and a refusal would look as if the server were
-/// down.
+/// Paths whose requests are not charged to the address. Requests to `/graphql` are counted there,
+/// when it is known whose they are. The others are what load balancers ask for, and a refusal would
+/// look as if the server were down.
 const NOT_COUNTED: [&str; 3] = ["/graphql", "/healthz", "/readyz"];
 
 /// Whom the server believes, and how much each may take.
