@@ -72,7 +72,8 @@ async fn keys_are_made_listed_and_revoked_with_nothing_but_the_database() {
 
 #[tokio::test]
 async fn the_help_of_keys_lists_what_they_use() {
-    let database = ["--database-url", "--database-url-file", "--log", "--log-format", "--help"];
+    let database =
+        ["--database-url", "--database-url-file", "--database-password", "--log", "--log-format", "--help"];
     let sealing = ["--environment", "--master-key", "--master-key-file", "--other-master-keys"];
     let rotate = [&sealing[..], &["--other-master-keys-file", "--start-timeout"]].concat();
     for (verb, about, own) in [
