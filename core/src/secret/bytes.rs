@@ -102,14 +102,13 @@ impl RedactingBytes {
         // What is escaped at greater length than is held.
         search.find_cut(&place, &mut found);
         let unsettled = search.settled(&place, &found);
-        let ranges = found.into_ranges();
-        let across = ranges.iter().find(|range| range.contains(&cut)).map(|range| range.start);
-        match across.into_iter().chain([unsettled]).min() {
-            Some(start @ 1..) if start < cut => cut = start,
+        found.merge();
+        match found.earlier_cut(0, cut, unsettled) {
+            Some(start) => cut = start,
             // Also a value that is longer than a block goes on.
-            Some(_) | None => self.begun = Some(at_cut.moved_back(cut)),
+            None => self.begun = Some(at_cut.moved_back(cut)),
         }
-        let redacted = masked_bytes(&self.held[..cut], &up_to(ranges, cut));
+        let redacted = masked_bytes(&self.held[..cut], &up_to(found.ranges, cut));
         self.held.drain(..cut);
         redacted
     }

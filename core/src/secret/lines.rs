@@ -156,12 +156,10 @@ impl RedactingLines {
             search.find_cut(&at_end, &mut before.found);
             let unsettled = search.settled(&at_end, &before.found);
             before.found.merge();
-            let is_across = |range: &&Range<usize>| range.contains(&(from + cut));
-            let across = before.found.ranges.iter().find(is_across).map(|range| range.start);
-            match across.into_iter().chain([unsettled]).min().filter(|start| *start > from) {
-                Some(start) if start < from + cut => cut = start - from,
+            match before.found.earlier_cut(from, from + cut, unsettled) {
+                Some(start) => cut = start - from,
                 // Also a secret that is longer than a line goes on.
-                Some(_) | None => begun = Some(at_cut.moved_back(from + cut)),
+                None => begun = Some(at_cut.moved_back(from + cut)),
             }
         }
         before.lines.push((from..from + cut, self.returned));

@@ -75,6 +75,15 @@ impl Found {
         self.ranges
     }
 
+    /// Where a text is cut earlier than at `cut` and behind `from`, so that the cut divides no
+    /// secret: before one that crosses it, or before `unsettled`, where one begins that may still
+    /// go on. The ranges are merged.
+    pub(super) fn earlier_cut(&self, from: usize, cut: usize, unsettled: usize) -> Option<usize> {
+        let across = self.ranges.iter().find(|range| range.contains(&cut)).map(|range| range.start);
+        let start = across.map_or(unsettled, |start| start.min(unsettled));
+        (from < start && start < cut).then_some(start)
+    }
+
     /// Puts the ranges in order and makes one of those that overlap or touch.
     pub(super) fn merge(&mut self) {
         self.ranges.sort_unstable_by_key(|range| range.start);

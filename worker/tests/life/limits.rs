@@ -9,6 +9,7 @@ use chrono::{SubsecRound as _, TimeDelta};
 use serde_json::{Value, json};
 
 use crate::{
+    private_limits::until_suspended,
     site::{Reply, Site},
     system::{PATIENCE, System},
 };
@@ -244,13 +245,7 @@ async fn a_service_with_an_exhausted_budget_is_suspended_until_it_is_resumed() {
     let query = "query($job: ID!, $service: ID!) {
         job(id: $job) { waiting { reason explanation until blocker { id } } }
         service(id: $service) { suspendedUntil suspendedReason } }";
-    let seen = eventually(PATIENCE, || async {
-        let seen = system.data(query, json!({ "job": job, "service": service })).await;
-        // The job and the service are read by two statements, in any order.
-        let is_waiting = seen["job"]["waiting"]["reason"] == "SERVICE_SUSPENDED";
-        (is_waiting && !seen["service"]["suspendedReason"].is_null()).then_some(seen)
-    })
-    .await;
+    let seen = until_suspended(&system, query, &job, &service).await;
     let reason = seen["service"]["suspendedReason"].as_str().unwrap();
     assert!(
         reason.contains("insufficient_quota") || reason.contains("exceeded your current quota"),

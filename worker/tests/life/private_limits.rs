@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use callboard::clock;
 use callboard_test_support::eventually;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     limits::{service, start},
     site::{Reply, Site},
-    system::PATIENCE,
+    system::{PATIENCE, System},
 };
 
 #[tokio::test]
@@ -40,16 +40,22 @@ async fn nothing_that_a_private_job_was_told_is_kept_at_its_service() {
         let query = "query($job: ID!, $service: ID!) {
             job(id: $job) { waiting { reason explanation } log(first: 50) { nodes { text } } }
             service(id: $service) { suspendedReason usage { name remaining } } }";
-        let seen = eventually(PATIENCE, || async {
-            let seen = system.data(query, json!({ "job": job, "service": service })).await;
-            let is_waiting = seen["job"]["waiting"]["reason"] == "SERVICE_SUSPENDED";
-            (is_waiting && !seen["service"]["suspendedReason"].is_null()).then_some(seen)
-        })
-        .await;
+        let seen = until_suspended(&system, query, &job, &service).await;
         let reason = seen["service"]["suspendedReason"].as_str().unwrap();
         assert!(reason.contains("returned 402") && reason.contains(&job), "{reason}");
         let public = format!("{} {}", seen["service"], seen["job"]["waiting"]);
         assert!(!public.contains(TOLD) && public.contains(r#""name":"other""#), "{public}");
         assert!(seen["job"]["log"].to_string().contains(TOLD), "{seen}");
     }
+}
+
+/// Waits until a job waits because its service is suspended, and returns what the query says.
+pub(crate) async fn until_suspended(system: &System, query: &str, job: &str, service: &str) -> Value {
+    eventually(PATIENCE, || async {
+        let seen = system.data(query, json!({ "job": job, "service": service })).await;
+        // The job and the service are read by two statements, in any order.
+        let is_waiting = seen["job"]["waiting"]["reason"] == "SERVICE_SUSPENDED";
+        (is_waiting && !seen["service"]["suspendedReason"].is_null()).then_some(seen)
+    })
+    .await
 }
