@@ -88,11 +88,11 @@ proptest! {
         let mut written = String::new();
         for (index, c) in secret.chars().enumerate() {
             let next = spelled(c, if is_clear(c, kind(index)) { kind(index) } else { 0 });
-            // A number without an end goes on with digits.
+            // A number without an end goes on with digits, and a semicolon would be its end.
             let number = written.rsplit_once("&#").map_or("", |(_, number)| number);
             let goes_on = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-            let is_digit = next.starts_with(|c: char| c.is_ascii_digit());
-            written.push_str(if goes_on && is_digit { ";" } else { "" });
+            let is_more = next.starts_with(|c: char| c.is_ascii_digit() || c == ';');
+            written.push_str(if goes_on && is_more { ";" } else { "" });
             written.push_str(&next);
         }
         let text = format!("{before}{written}{after}");
