@@ -26,7 +26,6 @@ pub mod error;
 pub mod feed;
 pub mod graphql;
 pub mod health;
-mod hex;
 pub mod http;
 pub mod inbox;
 mod keys;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::{ArtifactFile, range::Part};
-use crate::{entity_tag, hex};
+use crate::entity_tag;
 
 /// Media types that a browser may show in place. All others are downloaded.
 const SHOWN: [&str; 8] = [

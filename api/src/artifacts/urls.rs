@@ -5,8 +5,6 @@ use std::{fmt, sync::Arc};
 use callboard::{clock::Time, ids::ArtifactId, secret::Keyring};
 use url::Url;
 
-use crate::hex;
-
 /// How long a URL is valid, in seconds.
 const LIFETIME_SECONDS: i64 = 15 * 60;
 
@@ -31,7 +29,7 @@ impl ArtifactUrls {
         // Rounded up to a minute, so that a page read twice shows the same URL and browsers cache
         // the file.
         let expires = (now.timestamp() + LIFETIME_SECONDS).div_euclid(60) * 60 + 60;
-        let code = hex::encode(&self.keyring.mac(PURPOSE, &message(id, expires)));
+        let code = hex::encode(self.keyring.mac(PURPOSE, &message(id, expires)));
         let mut url = self.public_url.clone();
         url.set_path(&format!("{}/artifacts/{id}", self.public_url.path().trim_end_matches('/')));
         url.set_query(Some(&format!("expires={expires}&signature={code}")));
@@ -40,9 +38,10 @@ impl ArtifactUrls {
 
     /// Whether a URL was signed here and has not expired.
     pub fn verify(&self, id: ArtifactId, expires: i64, signature: &str, now: Time) -> bool {
-        let code = hex::decode::<32>(signature);
+        let mut code = [0; 32];
         now.timestamp() < expires
-            && code.is_some_and(|code| self.keyring.verify(PURPOSE, &message(id, expires), &code))
+            && hex::decode_to_slice(signature, &mut code).is_ok()
+            && self.keyring.verify(PURPOSE, &message(id, expires), &code)
     }
 }
 

@@ -17,7 +17,6 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::quote::{self, Quotes};
-use crate::hex;
 
 /// The only user of the site.
 pub const USER: &str = "demo";
@@ -39,7 +38,7 @@ struct Sessions(Arc<Mutex<VecDeque<String>>>);
 
 impl Sessions {
     fn open(&self) -> String {
-        let token = hex::encode(&clock::random_bytes::<16>());
+        let token = hex::encode(clock::random_bytes::<16>());
         let mut tokens = self.0.lock();
         if tokens.len() >= SESSIONS_MAX {
             tokens.pop_front();

@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::headers;
-use crate::{entity_tag, hex};
+use crate::entity_tag;
 
 include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 

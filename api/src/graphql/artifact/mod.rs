@@ -1,8 +1,6 @@
 //! The GraphQL type `Artifact`. The files themselves are downloaded from `/artifacts` by signed
 //! URLs.
 
-use std::fmt::Write as _;
-
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{clock, ids::ArtifactId, secret::is_text_type, store::jobs::artifacts::ArtifactRecord};
 
@@ -63,11 +61,7 @@ impl Artifact {
 
     /// The SHA-256 hash of the file, as 64 hexadecimal digits.
     async fn sha256(&self) -> String {
-        self.0.sha256.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _infallible = write!(text, "{byte:02x}");
-            text
-        })
+        hex::encode(self.0.sha256)
     }
 
     /// Number of the attempt that made the file.
