@@ -4,13 +4,15 @@
 //! running forms the next group. A submission whose jobs are not light leaves its group, is
 //! composed by itself while its caller waits, and is committed alone, so that nobody else waits for
 //! it. Small submissions have two commit slots, so that one group is composed while another waits
-//! for the disk. Large submissions have slots of their own, so that small ones do not wait behind
-//! them. There is no timer, so a lone submission is committed at once. Every caller gets its result
-//! after its own commit. Redis is notified concurrently.
+//! for the disk. The second group begins when as many jobs wait as the first has, because a commit
+//! of a few jobs costs almost as much as one of many. Large submissions have slots of their own, so
+//! that small ones do not wait behind them. There is no timer, so a lone submission is committed at
+//! once. Every caller gets its result after its own commit. Redis is notified concurrently.
 
+mod waiting;
 mod windows;
 
-use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use callboard::{
     evaluator::Unavailable,
@@ -35,14 +37,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use waiting::{GROUP_JOBS_MAX, Waiting};
 use windows::Windows;
 
 /// Maximum number of waiting submissions. Further ones are refused.
 const SUBMISSIONS_MAX: usize = 4096;
 /// A submission with more jobs than this counts as large.
 const SMALL_JOBS_MAX: usize = 32;
-/// Maximum number of jobs in a group.
-const GROUP_JOBS_MAX: usize = 256;
 /// Number of concurrent commits of small submissions.
 const SMALL_COMMITS_MAX: usize = 2;
 /// Number of concurrent commits of large submissions: one is composed while another is written.
@@ -113,6 +114,7 @@ impl Enqueuer {
             windows: Windows::default(),
             under_way: JoinSet::new(),
             small_commits: 0,
+            small_jobs: 0,
             large_commits: 0,
         };
         tokio::spawn(actor.run());
@@ -130,7 +132,7 @@ impl Enqueuer {
         })?;
         match result.await.map_err(|_| EnqueueError::Stopped)? {
             Reply::Done(result) => result,
-            Reply::Alone { requests, is_pushed } => self.submit_alone(&requests, is_pushed).await,
+            Reply::Alone { requests, is_pushed } => Box::pin(self.submit_alone(&requests, is_pushed)).await,
         }
     }
 
@@ -150,20 +152,10 @@ impl fmt::Debug for Enqueuer {
     }
 }
 
-/// Submissions that wait for a commit slot, in order.
-#[derive(Default)]
-struct Waiting {
-    /// Pushed to Redis at once.
-    pushed: VecDeque<Submission>,
-    /// Left to dispatch.
-    left: VecDeque<Submission>,
-    /// Large submissions, with whether their jobs are pushed to Redis at once.
-    large: VecDeque<(Submission, bool)>,
-}
-
 /// A finished task.
 enum Done {
-    Small,
+    /// A group of this many jobs.
+    Small(usize),
     Large,
     Counted(String, Option<[usize; 10]>),
     Learned(CommandId, Option<String>),
@@ -178,6 +170,8 @@ struct EnqueueActor {
     windows: Windows,
     under_way: JoinSet<Done>,
     small_commits: usize,
+    /// The jobs of the small submissions that are being committed.
+    small_jobs: usize,
     large_commits: usize,
 }
 
@@ -226,7 +220,10 @@ impl EnqueueActor {
 
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
-            Ok(Done::Small) => self.small_commits -= 1,
+            Ok(Done::Small(jobs)) => {
+                self.small_commits -= 1;
+                self.small_jobs -= jobs;
+            }
             Ok(Done::Large) => self.large_commits -= 1,
             Ok(Done::Counted(queue, held)) => self.windows.counted(&queue, held, Instant::now()),
             Ok(Done::Learned(command, queue)) => self.windows.learned(command, queue, Instant::now()),
@@ -238,13 +235,16 @@ impl EnqueueActor {
 
     fn start_commits(&mut self) {
         while self.small_commits < SMALL_COMMITS_MAX
+            && self.waiting.has_small_jobs(self.small_jobs)
             && let Some((group, is_pushed)) = self.waiting.next_group()
         {
+            let jobs = group.iter().map(|submission| submission.requests.len()).sum();
             self.small_commits += 1;
+            self.small_jobs += jobs;
             let committing = commit(Arc::clone(&self.context), self.redis.clone(), group, is_pushed);
             self.under_way.spawn(async move {
                 guarded(Box::pin(committing)).await;
-                Done::Small
+                Done::Small(jobs)
             });
         }
         while self.large_commits < LARGE_COMMITS_MAX
@@ -258,31 +258,6 @@ impl EnqueueActor {
                 Done::Large
             });
         }
-    }
-}
-
-impl Waiting {
-    fn len(&self) -> usize {
-        self.pushed.len() + self.left.len() + self.large.len()
-    }
-
-    /// Takes the next group of small submissions: those that have waited longest, up to the maximum
-    /// size of a group.
-    fn next_group(&mut self) -> Option<(Vec<Submission>, bool)> {
-        let is_pushed = match (self.pushed.front(), self.left.front()) {
-            (Some(pushed), Some(left)) => pushed.arrived <= left.arrived,
-            (Some(_), None) => true,
-            (None, Some(_)) => false,
-            (None, None) => return None,
-        };
-        let queue = if is_pushed { &mut self.pushed } else { &mut self.left };
-        let mut jobs = 0;
-        let fits = |submission: &&Submission| {
-            jobs += submission.requests.len();
-            jobs <= GROUP_JOBS_MAX
-        };
-        let fitting = queue.iter().take_while(fits).count();
-        Some((queue.drain(..fitting.max(1)).collect(), is_pushed))
     }
 }
 

@@ -211,8 +211,17 @@ fn is_loopback(origin: &Origin) -> bool {
     is_here && matches!(scheme.as_str(), "http" | "https")
 }
 
-/// Middleware that handles preflights from configured origins and lets their pages read responses.
+/// Middleware of [`with_cors`].
 pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+    with_cors(&origins, request, |request| next.run(request)).await
+}
+
+/// Handles preflights from configured origins, and lets their pages read the response.
+pub(super) async fn with_cors<F: Future<Output = Response>>(
+    origins: &Origins,
+    request: Request,
+    respond: impl FnOnce(Request) -> F,
+) -> Response {
     let from = origins.of(request.headers(), ViaProxy::of(request.extensions()));
     let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == PageOrigin::Configured);
     let is_preflight = request.method() == Method::OPTIONS
@@ -228,7 +237,7 @@ pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request,
         ];
         (StatusCode::NO_CONTENT, allowed).into_response()
     } else {
-        next.run(request).await
+        respond(request).await
     };
     response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {

@@ -115,3 +115,28 @@ pub fn sdl(schema: &ApiSchema) -> String {
     text.push('\n');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{ContainerType, Context};
+
+    use super::*;
+
+    /// async-graphql allocates and moves the future of each field of an answer, with room for the
+    /// largest field of the type. What is rarely awaited and large is boxed where it is called.
+    #[test]
+    fn the_futures_of_fields_are_small() {
+        fn size<T: 'static, F: Future>(_: impl Fn(&'static T, &'static Context<'static>) -> F) -> usize {
+            size_of::<F>()
+        }
+        for (name, bytes, most) in [
+            ("Query", size(Query::resolve_field), 4000),
+            ("Mutation", size(Mutation::resolve_field), 5000),
+            ("Job", size(Job::resolve_field), 2000),
+            ("Attempt", size(Attempt::resolve_field), 1500),
+            ("Queue", size(Queue::resolve_field), 1500),
+        ] {
+            assert!(bytes <= most, "a field of {name} has a future of {bytes} bytes");
+        }
+    }
+}

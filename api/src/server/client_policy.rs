@@ -8,8 +8,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{Request, State},
-    middleware,
+    extract::Request,
     response::Response,
 };
 use http_body::{Frame, SizeHint};
@@ -36,29 +35,21 @@ pub struct ClientPolicy {
     pub proxies: TrustedProxies,
 }
 
-/// Middleware that finds out whose a request is, and refuses it if its address has its share or if
-/// it is ambiguous.
-pub(super) async fn pass(
-    State(policy): State<ClientPolicy>,
-    mut request: Request,
-    next: middleware::Next,
-) -> Response {
-    let Some(peer) = ClientConnection::of(request.extensions()).peer() else {
-        return next.run(request).await;
-    };
-    let address = policy.proxies.client(peer.ip(), request.headers());
-    request.extensions_mut().insert(address);
-    if policy.proxies.trusts(peer.ip()) {
-        request.extensions_mut().insert(ViaProxy);
-    }
-    let ambiguous = ambiguous::reason(&request);
-    let is_counted = ambiguous.is_some() || !NOT_COUNTED.contains(&request.uri().path());
-    if is_counted && let Err(refused) = policy.shares.request(Holder::at(address.0)) {
-        return shares::refusal(&refused);
-    }
-    match ambiguous {
-        Some(why) => shares::refusal(&ApiError::new(Code::BadRequest, why)),
-        None => next.run(request).await,
+impl ClientPolicy {
+    /// Finds out whose a request is. Returns the refusal if its address has its share, or if the
+    /// request is ambiguous.
+    pub(super) fn admit(&self, request: &mut Request) -> Result<(), Box<Response>> {
+        let Some(peer) = ClientConnection::of(request.extensions()).peer() else { return Ok(()) };
+        let address = self.proxies.client(peer.ip(), request.headers());
+        request.extensions_mut().insert(address);
+        if self.proxies.trusts(peer.ip()) {
+            request.extensions_mut().insert(ViaProxy);
+        }
+        let ambiguous = ambiguous::reason(request);
+        let is_counted = ambiguous.is_some() || !NOT_COUNTED.contains(&request.uri().path());
+        let counted = if is_counted { self.shares.request(Holder::at(address.0)) } else { Ok(()) };
+        let ambiguous = ambiguous.map_or(Ok(()), |why| Err(ApiError::new(Code::BadRequest, why)));
+        counted.and(ambiguous).map_err(|refused| Box::new(shares::refusal(&refused)))
     }
 }
 

@@ -74,9 +74,7 @@ pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n").into_response() })
-        .layer(middleware::from_fn_with_state(policy, client_policy::pass))
-        .layer(middleware::from_fn(web::secure))
-        .layer(middleware::from_fn(route::name_request))
+        .layer(middleware::from_fn_with_state(policy, route::pass))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(
             // What has byte ranges must have the same bytes in every response.
             DefaultPredicate::new().and(|_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {

@@ -3,13 +3,13 @@
 //! One task reads and writes. While the writer waits for a slow client, the reader continues, so
 //! that `complete` and pongs are processed. When the socket ends, its operations end with it.
 
-use std::{future::Future, ops::ControlFlow, time::Duration};
+use std::{future::Future, ops::ControlFlow, sync::Arc, time::Duration};
 
 use async_graphql::Executor;
 use axum::extract::ws::{Message, WebSocket};
 use futures::{StreamExt as _, stream::SplitStream};
 use tokio::{
-    sync::mpsc,
+    sync::mpsc::{self, Sender},
     time::{Instant, MissedTickBehavior},
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Origin {
 /// Serves a socket until it closes.
 pub(super) async fn serve<E: Executor>(
     socket: WebSocket,
-    endpoint: Endpoint<E>,
+    endpoint: Arc<Endpoint<E>>,
     presented: Presented,
     origin: Origin,
 ) {
@@ -78,7 +78,7 @@ pub(super) async fn serve<E: Executor>(
 /// logs our code and not 1006.
 async fn send_close(
     close: Close,
-    out: mpsc::Sender<Frame>,
+    out: Sender<Frame>,
     writer: impl Future<Output = Written>,
     stream: &mut SplitStream<WebSocket>,
     limits: SocketLimits,
@@ -101,7 +101,7 @@ async fn send_close(
 }
 
 struct Session<E> {
-    endpoint: Endpoint<E>,
+    endpoint: Arc<Endpoint<E>>,
     /// From the upgrade's headers or `connection_init`.
     presented: Presented,
     origin: Origin,
@@ -111,14 +111,14 @@ struct Session<E> {
     /// Whose share the socket and its messages are counted in.
     access: Access,
     operations: Operations,
-    out: mpsc::Sender<Frame>,
+    out: Sender<Frame>,
     received_at: Instant,
     /// When the next message is read. `None` for at once.
     reads_at: Option<Instant>,
 }
 
 impl<E: Executor> Session<E> {
-    fn new(endpoint: Endpoint<E>, presented: Presented, origin: Origin, out: mpsc::Sender<Frame>) -> Self {
+    fn new(endpoint: Arc<Endpoint<E>>, presented: Presented, origin: Origin, out: Sender<Frame>) -> Self {
         Self {
             endpoint,
             presented,

@@ -16,6 +16,8 @@ mod frames;
 mod operations;
 mod writer;
 
+use std::sync::Arc;
+
 use async_graphql::Executor;
 use async_graphql_axum::GraphQLProtocol;
 use axum::{
@@ -65,7 +67,7 @@ const WRITE_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Responds to an upgrade request.
 pub(crate) async fn upgrade<E: Executor>(
-    endpoint: Endpoint<E>,
+    endpoint: Arc<Endpoint<E>>,
     request: Request,
     id: &RequestId,
 ) -> Response {

@@ -2,12 +2,7 @@
 
 use std::sync::LazyLock;
 
-use axum::{
-    extract::Request,
-    http::{HeaderName, HeaderValue, header},
-    middleware::Next,
-    response::Response,
-};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The policies of the pages. Their build is tested with the same file.
 const POLICIES: &str = include_str!("../../../dashboard/csp.json");
@@ -43,15 +38,12 @@ fn policy(name: &str) -> HeaderValue {
     policies[name].as_str().and_then(|text| HeaderValue::from_str(text).ok()).unwrap_or(NOTHING)
 }
 
-/// Middleware that sets the headers which a response has not set itself.
-pub async fn secure(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+/// Sets the headers which a response has not set itself.
+pub fn secure(headers: &mut HeaderMap) {
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(value);
     }
-    response
 }
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl InputSchema {
     /// at that value and the message names only the rule. Last, each value that the schema marks
     /// `writeOnly: true` is replaced by `***` and returned separately.
     pub fn check(&self, input: &Value) -> Result<Input, Vec<Refusal>> {
-        let public = complete(&self.schema, input)?;
+        let public = complete(&self.schema, input.clone())?;
         let pointers = self.secrets_of(&public)?;
         Ok(split(public, pointers))
     }
@@ -117,10 +117,10 @@ impl InputSchema {
 }
 
 /// The input as an object within its bounds, with the schema's defaults of its missing properties.
-fn complete(schema: &Value, input: &Value) -> Result<Value, Vec<Refusal>> {
+fn complete(schema: &Value, input: Value) -> Result<Value, Vec<Refusal>> {
     let mut public = match input {
         Value::Null => Value::Object(serde_json::Map::new()),
-        Value::Object(_) => input.clone(),
+        Value::Object(_) => input,
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             return Err(vec![Refusal::invalid("input", "must be a JSON object")]);
         }
@@ -165,7 +165,7 @@ impl ReadySchema {
     }
 
     /// See [`complete`].
-    pub(crate) fn complete(&self, input: &Value) -> Result<Value, Vec<Refusal>> {
+    pub(crate) fn complete(&self, input: Value) -> Result<Value, Vec<Refusal>> {
         complete(&self.schema, input)
     }
 

@@ -181,7 +181,7 @@ impl Turn<'_> {
     }
 
     /// Checks an input and splits off its secrets. See `InputSchema::check`.
-    pub async fn check_input(&mut self, schema: &ReadySchema, input: &Value) -> Result<Input, Failure> {
+    pub async fn check_input(&mut self, schema: &ReadySchema, input: Value) -> Result<Input, Failure> {
         let public = schema.complete(input)?;
         let pointers = if let Some(light) = schema.light_for(&public) {
             light.secrets_of(&public)?
@@ -211,7 +211,9 @@ impl Turn<'_> {
         let failed = |error: serde_json::Error| Unevaluated::Fails(error.to_string());
         let order = serde_json::to_vec(&evaluation).map_err(failed)?;
         let evaluator = self.evaluator;
-        let done = self.spend(evaluator.0.run(order, evaluation.is_last())).await?;
+        // Boxed, because each field of an answer has room for the largest future that it may await,
+        // and few evaluate.
+        let done = Box::pin(self.spend(evaluator.0.run(order, evaluation.is_last()))).await?;
         serde_json::from_slice(&done?).map_err(failed)
     }
 }

@@ -151,9 +151,11 @@ macro_rules! query_rows {
             [$($argument:expr),*]
         )
     ) => {{
-        let mut $one = Vec$(::<<$one_element as $crate::store::columns::Storable>::Stored>)?::new();
-        $(let mut $array = Vec$(::<<$element as $crate::store::columns::Storable>::Stored>)?::new();)*
-        for $row in $rows {
+        let rows = IntoIterator::into_iter($rows);
+        let (room, _) = rows.size_hint();
+        let mut $one = Vec$(::<<$one_element as $crate::store::columns::Storable>::Stored>)?::with_capacity(room);
+        $(let mut $array = Vec$(::<<$element as $crate::store::columns::Storable>::Stored>)?::with_capacity(room);)*
+        for $row in rows {
             $one.push(query_rows!(@ stored [$($one_element)?] $one_value));
             $($array.push(query_rows!(@ stored [$($element)?] $value));)*
         }

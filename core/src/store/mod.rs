@@ -111,13 +111,16 @@ impl Store {
     /// Starts a transaction.
     #[tracing::instrument(name = "db.begin", level = "debug", skip_all)]
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(self.pool.begin().await?)
+        Ok(Box::pin(self.pool.begin()).await?)
     }
 
     /// A connection without a transaction: each statement commits by itself.
+    ///
+    /// What acquires is boxed, because it is 4 KB and would be a part of all that takes a
+    /// connection, up to each field of an answer.
     #[tracing::instrument(name = "db.connection", level = "debug", skip_all)]
     pub async fn connection(&self) -> Result<PoolConnection, StoreError> {
-        Ok(self.pool.acquire().await?)
+        Ok(Box::pin(self.pool.acquire()).await?)
     }
 
     /// Connects once, outside of the pool. The pool would retry by itself and report a timeout of

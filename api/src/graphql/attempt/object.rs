@@ -111,7 +111,7 @@ impl Attempt {
         if let Some(composed) = &self.0.composed {
             return Ok(composed.clone().into());
         }
-        let composed = Composed::of(ctx)?.now(self.0.job).await?;
+        let composed = Box::pin(Composed::of(ctx)?.now(self.0.job)).await?;
         let gone = || ApiError::new(Code::NotFound, "The attempt's job no longer exists.");
         Ok(composed.ok_or_else(gone)?.as_ref().clone().into())
     }

@@ -41,7 +41,7 @@ impl CommandMutation {
         #[graphql(desc = "The command to create.")] input: CommandCreateInput,
     ) -> Result<CommandPayload> {
         match input.read() {
-            Ok(create) => CommandPayload::of(ctx, acting(ctx)?.command_create(create).await),
+            Ok(create) => CommandPayload::of(ctx, Box::pin(acting(ctx)?.command_create(create)).await),
             Err(refusals) => CommandPayload::of(ctx, Err(StepError::Refused(refusals))),
         }
     }
@@ -54,7 +54,7 @@ impl CommandMutation {
         #[graphql(desc = "The command to update, and the changes.")] input: CommandUpdateInput,
     ) -> Result<CommandPayload> {
         match input.read() {
-            Ok(update) => CommandPayload::of(ctx, acting(ctx)?.command_update(update).await),
+            Ok(update) => CommandPayload::of(ctx, Box::pin(acting(ctx)?.command_update(update)).await),
             Err(refusals) => CommandPayload::of(ctx, Err(StepError::Refused(refusals))),
         }
     }

@@ -69,7 +69,7 @@ impl PreviewQuery {
         #[graphql(desc = "What to compose.")] input: CommandPreviewInput,
     ) -> Result<CommandPreview> {
         // No mutation, so that the audit says nothing of it.
-        match compose(ctx, input).await? {
+        match Box::pin(compose(ctx, input)).await? {
             Ok(composed) => Ok(CommandPreview { composed: Some(composed.into()), user_errors: Vec::new() }),
             Err(StepError::Refused(refusals)) => {
                 Ok(CommandPreview { composed: None, user_errors: user_errors(refusals) })

@@ -109,7 +109,7 @@ impl BulkMutation {
             Err(refusal) => return Ok(refused(ctx, refusal)),
         };
         let change = Change::Cancel { reason };
-        carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &change).await
+        Box::pin(carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &change)).await
     }
 
     /// Runs all finished jobs that match the filter again, under the same ids, with fresh attempts.
@@ -132,7 +132,8 @@ impl BulkMutation {
             Some(Ending::Succeeded) => is_named,
             None => false,
         });
-        carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &Change::Retry).await
+        Box::pin(carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &Change::Retry))
+            .await
     }
 }
 

@@ -107,7 +107,7 @@ impl Job {
     /// time alone does not.
     async fn waiting(&self, ctx: &Context<'_>) -> Option<Result<Waiting>> {
         match self.record(ctx).await {
-            Ok(record) => Waiting::of(ctx, record).await.transpose(),
+            Ok(record) => Box::pin(Waiting::of(ctx, record)).await.transpose(),
             Err(error) => Some(Err(error)),
         }
     }
@@ -156,7 +156,7 @@ impl Job {
         #[graphql(desc = "Returns the last n items instead of the first (0-100).")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<JobConnection> {
-        list::needed_by(ctx, self.id, (first, after), (last, before)).await
+        Box::pin(list::needed_by(ctx, self.id, (first, after), (last, before))).await
     }
 
     /// Whether the job's command keeps its contents from the caller, who is a VIEWER: `input` is
@@ -189,7 +189,7 @@ impl Job {
         if is_kept_back(ctx, self.id).await? {
             return Ok(hidden_command(self.record(ctx).await?.kind).into());
         }
-        let composed = Composed::of(ctx)?.newest_or_now(self.id).await?;
+        let composed = Box::pin(Composed::of(ctx)?.newest_or_now(self.id)).await?;
         let composed = composed.ok_or_else(|| ApiError::new(Code::NotFound, "The job no longer exists."))?;
         Ok(composed.as_ref().clone().into())
     }
@@ -284,7 +284,7 @@ impl Job {
             return Ok(LogLineConnection::new([], Bounds::default(), Some(0)));
         }
         let request = LogRequest { first, after, last, before, from_sequence, attempt, search };
-        log::list(ctx, self.id, request).await
+        Box::pin(log::list(ctx, self.id, request)).await
     }
 
     /// The history of the job, in order. Cursors are interchangeable with those of the subscription

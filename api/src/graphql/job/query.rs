@@ -34,6 +34,6 @@ impl JobQuery {
         >,
         #[graphql(desc = "The order. Absent or null means newest first.")] order_by: Option<JobOrder>,
     ) -> Result<JobConnection> {
-        list::list(ctx, (first, after), (last, before), filter.unwrap_or_default(), order_by).await
+        Box::pin(list::list(ctx, (first, after), (last, before), filter.unwrap_or_default(), order_by)).await
     }
 }

@@ -40,7 +40,7 @@ impl ProfileMutation {
         #[graphql(desc = "The profile to create.")] input: ProfileCreateInput,
     ) -> Result<ProfilePayload> {
         let catalogue = acting(ctx)?;
-        ProfilePayload::of(ctx, catalogue.profile_create(input.read(catalogue.ids)).await)
+        ProfilePayload::of(ctx, Box::pin(catalogue.profile_create(input.read(catalogue.ids))).await)
     }
 
     /// Updates a profile. Running attempts keep the values that they started with. Requires an
@@ -50,7 +50,7 @@ impl ProfileMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The profile to update, and the changes.")] input: ProfileUpdateInput,
     ) -> Result<ProfilePayload> {
-        ProfilePayload::of(ctx, acting(ctx)?.profile_update(input.into()).await)
+        ProfilePayload::of(ctx, Box::pin(acting(ctx)?.profile_update(input.into())).await)
     }
 
     /// Deletes a profile and its secrets. Refused with IN_USE while a command, a schedule or an

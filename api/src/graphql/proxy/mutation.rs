@@ -53,7 +53,7 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The proxy to create.")] input: ProxyCreateInput,
     ) -> Result<ProxyPayload> {
-        ProxyPayload::of(ctx, acting(ctx)?.proxy_create(input.into()).await)
+        ProxyPayload::of(ctx, Box::pin(acting(ctx)?.proxy_create(input.into())).await)
     }
 
     /// Creates a proxy from a share link: http://, https:// or socks5://. Requires an ADMIN key.
@@ -62,7 +62,7 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The share link.")] input: ProxyImportInput,
     ) -> Result<ProxyPayload> {
-        ProxyPayload::of(ctx, acting(ctx)?.proxy_import(input.into()).await)
+        ProxyPayload::of(ctx, Box::pin(acting(ctx)?.proxy_import(input.into())).await)
     }
 
     /// Updates a proxy. Running attempts keep the values that they started with. Requires an ADMIN
@@ -72,7 +72,7 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The proxy to update, and the changes.")] input: ProxyUpdateInput,
     ) -> Result<ProxyPayload> {
-        ProxyPayload::of(ctx, acting(ctx)?.proxy_update(input.into()).await)
+        ProxyPayload::of(ctx, Box::pin(acting(ctx)?.proxy_update(input.into())).await)
     }
 
     /// Deletes a proxy and its credentials. Refused with IN_USE while a profile, a command, a
@@ -94,7 +94,7 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The proxy to check.")] input: ProxyCheckInput,
     ) -> Result<ProxyPayload> {
-        check(ctx, id_of(&input.id)).await
+        Box::pin(check(ctx, id_of(&input.id))).await
     }
 }
 

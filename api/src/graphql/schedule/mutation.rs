@@ -41,7 +41,7 @@ impl ScheduleMutation {
         #[graphql(desc = "The schedule to create.")] input: ScheduleCreateInput,
     ) -> Result<SchedulePayload> {
         let submit = &JobContext::of(ctx)?.submit;
-        SchedulePayload::of(ctx, acting(ctx)?.schedule_create(submit, input.into()).await)
+        SchedulePayload::of(ctx, Box::pin(acting(ctx)?.schedule_create(submit, input.into())).await)
     }
 
     /// Updates, pauses or resumes a schedule. Requires an ADMIN key.
@@ -51,7 +51,7 @@ impl ScheduleMutation {
         #[graphql(desc = "The schedule to update, and the changes.")] input: ScheduleUpdateInput,
     ) -> Result<SchedulePayload> {
         let submit = &JobContext::of(ctx)?.submit;
-        SchedulePayload::of(ctx, acting(ctx)?.schedule_update(submit, input.into()).await)
+        SchedulePayload::of(ctx, Box::pin(acting(ctx)?.schedule_update(submit, input.into())).await)
     }
 
     /// Deletes a schedule. Jobs that it has enqueued continue. Requires an ADMIN key.

@@ -49,7 +49,7 @@ impl ServiceMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to create.")] input: ServiceCreateInput,
     ) -> Result<ServicePayload> {
-        ServicePayload::of(ctx, acting(ctx)?.service_create(input.into()).await)
+        ServicePayload::of(ctx, Box::pin(acting(ctx)?.service_create(input.into())).await)
     }
 
     /// Updates a service. Running attempts keep the values that they started with. Requires an
@@ -59,7 +59,7 @@ impl ServiceMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to update, and the changes.")] input: ServiceUpdateInput,
     ) -> Result<ServicePayload> {
-        ServicePayload::of(ctx, acting(ctx)?.service_update(input.into()).await)
+        ServicePayload::of(ctx, Box::pin(acting(ctx)?.service_update(input.into())).await)
     }
 
     /// Replaces the token of a service. Running attempts keep the old token, later attempts get the

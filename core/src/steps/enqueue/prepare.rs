@@ -266,7 +266,7 @@ async fn checked_input(
     mut refusals: Vec<Refusal>,
 ) -> Result<Input, Failure> {
     let given = request.input.clone().unwrap_or_else(empty_input);
-    match turn.check_input(&recipe.schema, &given).await {
+    match turn.check_input(&recipe.schema, given).await {
         Ok(input) => {
             refusals.extend(request.kept_secret.missing_from(&input.secrets).into_iter().map(not_kept));
             if refusals.is_empty() { Ok(input) } else { Err(refusals.into()) }

@@ -81,7 +81,7 @@ pub async fn preview(
     if let Some(command) = command {
         refusals.extend(check_choices(&found, named, command, by));
     }
-    let input = match turn.check_input(ready.schema(), input.unwrap_or(&Value::Null)).await {
+    let input = match turn.check_input(ready.schema(), input.cloned().unwrap_or_default()).await {
         Ok(input) => input,
         Err(Failure::Refused(more)) => {
             refusals.extend(more);

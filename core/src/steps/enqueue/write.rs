@@ -153,7 +153,7 @@ fn to_results(prepared: Vec<Prepared>, inserted: Inserted) -> Done<Vec<SubmitRes
 type Inserted = Vec<Result<Vec<Accepted>, Failure>>;
 
 async fn insert(connection: &mut Connection, prepared: &[Prepared]) -> Result<Inserted, StoreError> {
-    let jobs: Vec<NewJob> = prepared.iter().flatten().flatten().cloned().collect();
+    let jobs: Vec<&NewJob> = prepared.iter().flatten().flatten().collect();
     if !jobs.is_empty() {
         // One statement is a transaction by itself. Nothing can conflict, because the ids are new
         // and these jobs have no idempotency key.
@@ -186,7 +186,7 @@ async fn insert_one_by_one(
         let mut savepoint = insert::savepoint(transaction).await?;
         // Sorted by key: of two submissions with the same keys, one waits for the other without a
         // deadlock.
-        let mut in_order = jobs.clone();
+        let mut in_order: Vec<&NewJob> = jobs.iter().collect();
         in_order.sort_by(|one, other| key_of(one).cmp(&key_of(other)));
         let inserted = insert::insert(&mut savepoint, &in_order).await?;
         let edges: Vec<Edge> = edges.iter().filter(|edge| inserted.contains(&edge.job)).copied().collect();

@@ -125,7 +125,7 @@ pub struct KeyHolder {
 /// prepared.
 #[tracing::instrument(name = "db.insert.insert", level = "debug", skip_all)]
 #[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
-pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
+pub async fn insert(connection: &mut Connection, jobs: &[&NewJob]) -> Result<Vec<JobId>, StoreError> {
     let callers = Callers::of(jobs);
     let inserted = query_rows!(
         query_scalar for job in jobs,
@@ -183,14 +183,14 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         ), audit AS (
             INSERT INTO audit_events (id, at, actor, role, key_id, address, transport, action, outcome, object_kind,
                 object_name, after, job_ids, count)
-            SELECT caller.id, max(accepted.created_at), caller.actor, caller.role, caller.key_id, caller.address,
-                caller.transport, caller.action, 'done', 'job', caller.command, caller.after, array_agg(accepted.id),
-                count(*)
-            FROM accepted JOIN json_to_recordset($2::text::json) AS caller (number integer, id uuid, actor text,
+            SELECT caller.id, made.at, caller.actor, caller.role, caller.key_id, caller.address, caller.transport,
+                caller.action, 'done', 'job', caller.command, caller.after, made.ids, made.count
+            FROM (
+                SELECT caller AS number, max(created_at) AS at, array_agg(id) AS ids, count(*) AS count
+                FROM accepted WHERE caller IS NOT NULL GROUP BY caller
+            ) AS made JOIN json_to_recordset($2::text::json) AS caller (number integer, id uuid, actor text,
                 role text, key_id uuid, address text, transport text, action text, command text, after jsonb)
-                ON number = accepted.caller
-            GROUP BY caller.id, caller.actor, caller.role, caller.key_id, caller.address, caller.transport,
-                caller.action, caller.command, caller.after
+                USING (number)
         ), queue AS (INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
         ), delta AS (
             INSERT INTO queue_deltas (queue, blocked, scheduled, queued, enqueued)
@@ -223,9 +223,9 @@ struct Caller<'a> {
 }
 
 impl<'a> Callers<'a> {
-    fn of(jobs: &'a [NewJob]) -> Self {
+    fn of(jobs: &[&'a NewJob]) -> Self {
         let mut callers: Vec<Caller<'a>> = Vec::new();
-        for job in jobs {
+        for &job in jobs {
             let Some(by) = job.by.as_ref().filter(|by| by.mutation.is_some()) else { continue };
             match callers.iter_mut().find(|caller| caller.by == by) {
                 Some(caller) => caller.add(job),
