@@ -9,7 +9,10 @@ use std::collections::HashMap;
 use axum::{Router, http::header, routing::get};
 use callboard::{
     clock,
-    store::{Store, StoreError, queues::counters},
+    store::{
+        Store, StoreError,
+        queues::counters::{self, QueueState},
+    },
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -78,25 +81,25 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 /// Updates the gauges of all queues.
 async fn measure_queues(store: &Store) -> Result<(), StoreError> {
     let mut connection = store.connection().await?;
-    let queues = counters::queues(&mut connection, None).await?;
-    let names: Vec<String> = queues.iter().take(QUEUES_MAX).map(|queue| queue.name.clone()).collect();
+    let queues = counters::states(&mut connection).await?;
+    let names: Vec<String> = queues.iter().take(QUEUES_MAX).map(|queue| queue.record.name.clone()).collect();
     let ready: HashMap<String, i64> =
         counters::ready(&mut connection, &names, READY_MAX).await?.into_iter().collect();
     let slots: HashMap<String, i64> = counters::slots(&mut connection, LEASE).await?.into_iter().collect();
     drop(connection);
     let now = clock::now();
-    for queue in queues.into_iter().take(QUEUES_MAX) {
+    for QueueState { record: queue, counts, oldest_ready_at } in queues.into_iter().take(QUEUES_MAX) {
         let ready = ready.get(&queue.name).copied().unwrap_or_default();
-        let waits = queue.oldest_queued_at.and_then(|since| (now - since).to_std().ok());
+        let waits = oldest_ready_at.and_then(|since| (now - since).to_std().ok());
         let of = |name: &'static str| metrics::gauge!(name, "queue" => queue.name.clone());
-        of("callboard_queue_demand_slots").set(queue::demand(&queue, ready) as f64);
+        of("callboard_queue_demand_slots").set(queue::demand(&queue, counts.running, ready) as f64);
         of("callboard_queue_slots").set(slots.get(&queue.name).copied().unwrap_or_default() as f64);
         of("callboard_queue_oldest_ready_seconds").set(waits.unwrap_or_default().as_secs_f64());
         for (state, count) in [
-            ("blocked", queue.blocked),
-            ("scheduled", queue.scheduled),
-            ("queued", queue.queued),
-            ("running", queue.running),
+            ("blocked", counts.blocked),
+            ("scheduled", counts.scheduled),
+            ("queued", counts.queued),
+            ("running", counts.running),
         ] {
             let gauge =
                 metrics::gauge!("callboard_queue_jobs", "queue" => queue.name.clone(), "state" => state);

@@ -30,7 +30,7 @@ use callboard::{
     ids::JobId,
     store::{
         Store, StoreError,
-        queues::counters::{self, QueueRecord},
+        queues::counters::{self, QueueState},
         workers::{self, WorkerRecord},
     },
     transport::Redis,
@@ -76,7 +76,7 @@ struct Inner {
     topics: Arc<Topics>,
     reader: Arc<Reader>,
     tail: Tail,
-    queues: SnapshotFeed<Vec<QueueRecord>>,
+    queues: SnapshotFeed<Vec<QueueState>>,
     workers: SnapshotFeed<Vec<WorkerRecord>>,
     access: watch::Receiver<()>,
     tasks: [JoinHandle<()>; 3],
@@ -109,7 +109,7 @@ impl Feed {
             tailing,
         ];
         let queues = Look {
-            read: |connection| counters::queues(connection, None).boxed(),
+            read: |connection| counters::states(connection).boxed(),
             is_same: |one, other| one == other,
         };
         let workers = Look {
@@ -159,7 +159,7 @@ impl Feed {
 
     /// Subscribes to all queues with their counters: now and whenever one changes, at most once per
     /// `interval`.
-    pub fn queues(&self, interval: Duration) -> impl Stream<Item = Arc<Vec<QueueRecord>>> + Send + use<> {
+    pub fn queues(&self, interval: Duration) -> impl Stream<Item = Arc<Vec<QueueState>>> + Send + use<> {
         self.0.queues.follow(interval)
     }
 

@@ -12,10 +12,12 @@ use futures::{Stream, future::BoxFuture, stream};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
+    time::Instant,
 };
 
-/// Time between two polls.
+/// Time between two polls, or this many times as long as a poll takes.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+const REST: u32 = 9;
 /// Time between two polls while Postgres fails.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -79,6 +81,7 @@ async fn watch<T: Send + Sync + 'static>(
             wanted.notified().await;
             continue;
         }
+        let began = Instant::now();
         let sight = async { (look.read)(&mut *store.connection().await?).await };
         let pause = match sight.await {
             Ok(sight) => {
@@ -89,7 +92,7 @@ async fn watch<T: Send + Sync + 'static>(
                     }
                     is_news
                 });
-                LOOK_EVERY
+                LOOK_EVERY.max(began.elapsed() * REST)
             }
             Err(error) => {
                 tracing::warn!(

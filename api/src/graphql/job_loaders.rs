@@ -8,6 +8,7 @@ use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 
 use async_graphql::Error;
 use callboard::{
+    clock::Time,
     ids::{ArtifactId, AttemptId, JobId, ProfileId, ProxyId, WorkerId},
     limit::GateKey,
     profile::Profile,
@@ -22,7 +23,10 @@ use callboard::{
             records::{self, JobRecord},
         },
         limits::gates,
-        queues::counters,
+        queues::{
+            counters::{self, Counts},
+            history,
+        },
         workers::{self, WorkerRecord},
     },
 };
@@ -140,6 +144,28 @@ readers! {
     /// The slots of the active workers that serve a queue. `None` when no worker does.
     slots: String => i64, |readers, _queues| {
         Ok(counters::slots(&mut *readers.reads.connection().await?, LEASE).await?.into_iter().collect())
+    };
+    /// How many jobs a queue has.
+    counts: String => Counts, |readers, queues| {
+        Ok(counters::counts(&mut *readers.reads.connection().await?, &queues).await?.into_iter().collect())
+    };
+    /// When the oldest ready job of a queue that is not parked became ready.
+    oldest_ready: String => Time, |readers, queues| {
+        Ok(counters::oldest_ready(&mut *readers.reads.connection().await?, &queues).await?.into_iter().collect())
+    };
+    /// The change in the number of ready jobs of a queue between two times, beginnings of minutes.
+    queued_change: (String, Time, Time) => i64, |readers, wanted| {
+        let mut within: HashMap<(Time, Time), Vec<String>> = HashMap::new();
+        for (queue, from, until) in wanted {
+            within.entry((from, until)).or_default().push(queue);
+        }
+        let mut changes = HashMap::new();
+        for ((from, until), queues) in within {
+            let mut connection = readers.reads.connection().await?;
+            let found = history::queued_changes(&mut connection, &queues, from, until).await?;
+            changes.extend(found.into_iter().map(|(queue, change)| ((queue, from, until), change)));
+        }
+        Ok(changes)
     };
     /// The number of ready jobs of a queue that are not parked, at most [`READY_MAX`].
     ready: String => i64, |readers, queues| {

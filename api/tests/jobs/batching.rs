@@ -1,4 +1,4 @@
-//! A list of jobs takes the same number of SQL statements whatever its length.
+//! A list takes the same number of SQL statements whatever its length.
 
 use serde_json::json;
 
@@ -57,4 +57,28 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
         statements.take_count() <= 6,
         "one statement each for jobs, profiles, holders and the jobs that hold, and two for so many small inputs"
     );
+}
+
+#[tokio::test]
+async fn queues_take_a_statement_for_each_part_that_is_selected() {
+    let harness = Harness::new().await;
+    let statements = Statements::watch();
+    let all = "counts { queued running succeeded } oldestQueuedAt demand slots emptyAt startedPerMinute finishedPerMinute";
+    for queues in [2, 1000] {
+        let names = "INSERT INTO queues (name) SELECT 'q' || n FROM generate_series(1, 2) AS n";
+        let more = "INSERT INTO queues (name) SELECT 'q' || n FROM generate_series(3, 1000) AS n";
+        harness.sql(if queues == 2 { names } else { more }).await;
+        harness.sql("INSERT INTO queue_deltas (queue, queued) SELECT name, 1 FROM queues").await;
+        for (fields, most) in
+            [("name isPaused maxConcurrency", 1), ("counts { queued }", 2), ("oldestQueuedAt", 2), (all, 6)]
+        {
+            statements.take_count();
+            let data = harness.data(&format!("{{ queues {{ {fields} }} }}"), json!({})).await;
+            assert_eq!(data["queues"].as_array().unwrap().len(), queues);
+            let count = statements.take_count();
+            // Of a large list, not all fields ask before the first read of a part begins.
+            let reads = if queues == 2 { 1 } else { 4 };
+            assert!(count <= most * reads, "{fields} of {queues} queues: {count}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod limits;
 mod plans;
 mod proxies;
 mod prunes;
+mod queue_counts;
 mod races;
 mod rescues;
 mod reseal;

@@ -178,8 +178,8 @@ async fn with_a_deep_queue() -> Fixture {
 async fn finding_the_oldest_job_does_not_read_a_deep_queue() {
     let fixture = with_a_deep_queue().await;
     let before = rows_read(&fixture).await;
-    let queues = counters::queues(&mut fixture.store.connection().await.unwrap(), None).await.unwrap();
-    assert!(queues.iter().any(|queue| queue.oldest_queued_at.is_some()), "{queues:?}");
+    let queues = counters::states(&mut fixture.store.connection().await.unwrap()).await.unwrap();
+    assert!(queues.iter().any(|queue| queue.oldest_ready_at.is_some()), "{queues:?}");
     let read = rows_read(&fixture).await - before;
     assert!(read < 5000, "{read} rows were read");
 }

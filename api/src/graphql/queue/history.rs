@@ -4,10 +4,7 @@ use async_graphql::{Context, Result, SimpleObject};
 use callboard::{
     clock::{self, Time},
     duration::IsoDuration,
-    store::queues::{
-        counters::QueueRecord,
-        history::{self, Point},
-    },
+    store::queues::history::{self, Point},
 };
 use chrono::DateTime as Instant;
 
@@ -15,6 +12,7 @@ use super::shown;
 use crate::{
     error::{ApiError, Code},
     graphql::{
+        job::JobContext,
         reads,
         scalars::{DateTime, Duration},
     },
@@ -116,16 +114,15 @@ pub(super) async fn of(
 }
 
 /// Estimates when no jobs are ready any more, at the pace of the last full minutes.
-pub(super) async fn empty_at(ctx: &Context<'_>, queue: &QueueRecord) -> Result<Option<DateTime>> {
-    if queue.queued <= 0 {
+pub(super) async fn empty_at(ctx: &Context<'_>, queue: &str, queued: i64) -> Result<Option<DateTime>> {
+    if queued <= 0 {
         return Ok(None);
     }
     let now = clock::now();
     let until = begin_of_step(now, MINUTE);
     let from = until - std::time::Duration::from_secs(MINUTE * u64::from(PACE_MINUTES));
-    let mut connection = reads::connection(ctx).await?;
-    let change = history::queued_change(&mut connection, &queue.name, from, until).await?;
-    Ok(forecast(queue.queued, -change, now).map(DateTime))
+    let change = JobContext::of(ctx)?.readers.queued_change((queue.to_owned(), from, until)).await?;
+    Ok(forecast(queued, -change.unwrap_or_default(), now).map(DateTime))
 }
 
 /// Estimates when `queued` jobs are gone if there were `fewer` within the last full minutes. `None`

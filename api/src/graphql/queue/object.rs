@@ -2,8 +2,9 @@
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use callboard::{
+    clock::Time,
     duration::IsoDuration,
-    store::queues::counters::{self, QueueRecord},
+    store::queues::counters::{self, Counts, QueueRecord, QueueState},
 };
 
 use super::{
@@ -36,19 +37,50 @@ pub struct JobCounts {
     pub cancelled: i32,
 }
 
-/// The GraphQL object `Queue`.
+/// The GraphQL object `Queue`. Its parts are read when they are selected, each for all queues of an
+/// answer at once, unless it is from a snapshot.
 #[derive(Debug, Clone)]
-pub struct Queue(QueueRecord);
+pub struct Queue {
+    record: QueueRecord,
+    snapshot: Option<Snapshot>,
+}
+
+/// The parts of a queue at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Snapshot {
+    counts: Counts,
+    oldest_ready_at: Option<Time>,
+}
 
 impl From<QueueRecord> for Queue {
     fn from(record: QueueRecord) -> Self {
-        Self(record)
+        Self { record, snapshot: None }
     }
 }
 
-/// Returns the number of slots that a queue's jobs could use, given the number of ready jobs.
-pub fn demand(queue: &QueueRecord, ready: i64) -> i64 {
-    let all = queue.running.max(0) + if queue.is_paused { 0 } else { ready };
+impl From<QueueState> for Queue {
+    fn from(state: QueueState) -> Self {
+        let QueueState { record, counts, oldest_ready_at } = state;
+        Self { record, snapshot: Some(Snapshot { counts, oldest_ready_at }) }
+    }
+}
+
+impl Queue {
+    async fn numbers(&self, ctx: &Context<'_>) -> Result<Counts> {
+        match &self.snapshot {
+            Some(snapshot) => Ok(snapshot.counts),
+            // None if it was deleted meanwhile.
+            None => {
+                Ok(JobContext::of(ctx)?.readers.counts(self.record.name.clone()).await?.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Returns the number of slots that a queue's jobs could use, given the numbers of running and of
+/// ready jobs.
+pub fn demand(queue: &QueueRecord, running: i64, ready: i64) -> i64 {
+    let all = running.max(0) + if queue.is_paused { 0 } else { ready };
     queue.max_concurrency.map_or(all, |most| all.min(i64::from(most)))
 }
 
@@ -56,7 +88,7 @@ pub fn demand(queue: &QueueRecord, ready: i64) -> i64 {
 pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
     let mut connection = reads::connection(ctx).await?;
     let found = counters::queues(&mut connection, None).await?;
-    Ok(found.into_iter().find(|record| QueueId::of(&record.name) == id).map(Queue))
+    Ok(found.into_iter().find(|record| QueueId::of(&record.name) == id).map(Queue::from))
 }
 
 /// Holds jobs until a worker that serves the queue runs them. A queue is created with its first
@@ -65,62 +97,69 @@ pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
 impl Queue {
     /// The global id, `queue_...`.
     pub async fn id(&self) -> ID {
-        ID(QueueId::of(&self.0.name).to_string())
+        ID(QueueId::of(&self.record.name).to_string())
     }
 
     /// Name of the queue.
     async fn name(&self) -> &str {
-        &self.0.name
+        &self.record.name
     }
 
     /// Whether the queue is paused, so that none of its jobs starts.
     async fn is_paused(&self) -> bool {
-        self.0.is_paused
+        self.record.is_paused
     }
 
     /// Maximum number of its jobs that run at once, across all workers. Null for no limit.
     async fn max_concurrency(&self) -> Option<i32> {
-        self.0.max_concurrency
+        self.record.max_concurrency
     }
 
     /// Number of jobs by state.
-    async fn counts(&self) -> JobCounts {
-        JobCounts {
-            blocked: shown(self.0.blocked),
-            scheduled: shown(self.0.scheduled),
-            queued: shown(self.0.queued),
-            running: shown(self.0.running),
-            succeeded: shown(self.0.succeeded),
-            failed: shown(self.0.failed),
-            cancelled: shown(self.0.cancelled),
-        }
+    async fn counts(&self, ctx: &Context<'_>) -> Result<JobCounts> {
+        let counts = self.numbers(ctx).await?;
+        Ok(JobCounts {
+            blocked: shown(counts.blocked),
+            scheduled: shown(counts.scheduled),
+            queued: shown(counts.queued),
+            running: shown(counts.running),
+            succeeded: shown(counts.succeeded),
+            failed: shown(counts.failed),
+            cancelled: shown(counts.cancelled),
+        })
     }
 
     /// When the oldest ready job became ready, ignoring jobs parked at a limit or their profile.
     /// Null when there is none.
-    async fn oldest_queued_at(&self) -> Option<DateTime> {
-        self.0.oldest_queued_at.map(DateTime)
+    async fn oldest_queued_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        let at = match &self.snapshot {
+            Some(snapshot) => snapshot.oldest_ready_at,
+            None => JobContext::of(ctx)?.readers.oldest_ready(self.record.name.clone()).await?,
+        };
+        Ok(at.map(DateTime))
     }
 
     /// Number of slots that its jobs could use now: running jobs, plus ready jobs that wait only
     /// for a slot, at most maxConcurrency. For a paused queue only the running jobs. Exact up to
     /// 10000 ready jobs. Compare it with `slots` to scale workers.
     async fn demand(&self, ctx: &Context<'_>) -> Result<i32> {
-        let ready = JobContext::of(ctx)?.readers.ready(self.0.name.clone()).await?.unwrap_or_default();
-        Ok(shown(demand(&self.0, ready)))
+        // First, with those of the other fields.
+        let running = self.numbers(ctx).await?.running;
+        let ready = JobContext::of(ctx)?.readers.ready(self.record.name.clone()).await?.unwrap_or_default();
+        Ok(shown(demand(&self.record, running, ready)))
     }
 
     /// Number of slots of the active workers that serve the queue. A worker that serves several
     /// queues counts for each.
     async fn slots(&self, ctx: &Context<'_>) -> Result<i32> {
-        let slots = JobContext::of(ctx)?.readers.slots(self.0.name.clone()).await?;
+        let slots = JobContext::of(ctx)?.readers.slots(self.record.name.clone()).await?;
         Ok(shown(slots.unwrap_or_default()))
     }
 
     /// Estimated time when no job of the queue is ready any more, at the pace of the last five full
     /// minutes. Null when no job is ready, or when the number of ready jobs did not decrease.
     async fn empty_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
-        history::empty_at(ctx, &self.0).await
+        history::empty_at(ctx, &self.record.name, self.numbers(ctx).await?.queued).await
     }
 
     /// History of the queue, oldest step first. The last step contains the current time. Limited by
@@ -139,17 +178,17 @@ impl Queue {
         )]
         step: Option<Duration>,
     ) -> Result<Vec<QueuePoint>> {
-        history::of(ctx, &self.0.name, window, step).await
+        history::of(ctx, &self.record.name, window, step).await
     }
 
     /// Number of attempts that started in the last full minute.
-    async fn started_per_minute(&self) -> f64 {
-        self.0.started_per_minute as f64
+    async fn started_per_minute(&self, ctx: &Context<'_>) -> Result<f64> {
+        Ok(self.numbers(ctx).await?.started_per_minute as f64)
     }
 
     /// Number of jobs that finished in the last full minute.
-    async fn finished_per_minute(&self) -> f64 {
-        self.0.finished_per_minute as f64
+    async fn finished_per_minute(&self, ctx: &Context<'_>) -> Result<f64> {
+        Ok(self.numbers(ctx).await?.finished_per_minute as f64)
     }
 }
 
@@ -162,6 +201,6 @@ impl QueueQuery {
     /// Returns all queues, ordered by name.
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
         let mut connection = reads::connection(ctx).await?;
-        Ok(counters::queues(&mut connection, None).await?.into_iter().map(Queue).collect())
+        Ok(counters::queues(&mut connection, None).await?.into_iter().map(Queue::from).collect())
     }
 }

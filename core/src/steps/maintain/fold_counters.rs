@@ -1,4 +1,5 @@
-//! Fold counters: adds appended counters to their totals, and makes the coming days' partitions.
+//! Fold counters: adds appended counters to their totals, counts the last 24 hours anew every minute,
+//! and makes the coming days' partitions.
 //!
 //! Duties of every worker and of the API, because jobs may be enqueued for days before there is a
 //! worker. One transaction a round. What a dead process leaves, the next round folds.
@@ -14,6 +15,8 @@ use crate::{
 const FOLD_MAX: i64 = 10_000;
 /// How often counters are folded and partitions are made.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
+/// How often the last 24 hours are counted.
+const COUNT_DAY_EVERY: Duration = Duration::from_mins(1);
 const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 /// Pause after making partitions has failed.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -34,9 +37,14 @@ pub async fn make_partitions(store: &Store) -> Result<(), StoreError> {
     commit(transaction).await
 }
 
-/// Does both for as long as it is polled. Logs failures and tries again.
+/// Counts the jobs of each queue that ended in the last 24 hours.
+pub async fn count_day(store: &Store) -> Result<(), StoreError> {
+    counters::count_day(&mut *store.connection().await?).await
+}
+
+/// Does all of it for as long as it is polled. Logs failures and tries again.
 pub async fn keep_folded(store: &Store) -> Infallible {
-    tokio::join!(keep_folding(store), keep_making_partitions(store)).0
+    tokio::join!(keep_folding(store), keep_counting_days(store), keep_making_partitions(store)).0
 }
 
 async fn pause(around: Duration) {
@@ -51,6 +59,15 @@ async fn keep_folding(store: &Store) -> Infallible {
             Err(error) => tracing::warn!(%error, "could not fold counters, retrying"),
         }
         pause(FOLD_EVERY).await;
+    }
+}
+
+async fn keep_counting_days(store: &Store) -> Infallible {
+    loop {
+        if let Err(error) = count_day(store).await {
+            tracing::warn!(%error, "could not count the jobs that ended in the last 24 hours, retrying");
+        }
+        pause(COUNT_DAY_EVERY).await;
     }
 }
 

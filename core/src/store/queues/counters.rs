@@ -1,8 +1,8 @@
 //! Counters of queues: folding the deltas that transitions append, and reading the sums.
 //!
-//! A backlog is never counted in full.
+//! A backlog is never counted in full, and each part of a queue is read by itself (record 25).
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 pub use super::settings::{hold_running, max_concurrency, paused, set_max_concurrency, set_paused};
 use crate::{
@@ -56,7 +56,34 @@ pub async fn ensure_partitions(connection: &mut Connection) -> Result<(), StoreE
     Ok(())
 }
 
-/// A queue with its counters.
+/// Counts anew, for every queue, the jobs that ended in the 24 hours up to the minute before last,
+/// unless another process has done so for that minute. By then the deltas of a minute are folded,
+/// and what is folded later counts from the next time on.
+#[tracing::instrument(name = "db.counters.count_day", level = "debug", skip_all)]
+pub async fn count_day(connection: &mut Connection) -> Result<(), StoreError> {
+    sqlx::query!(
+        "
+        WITH due AS (
+            UPDATE queue_day SET until = date_trunc('minute', now()) - interval '2 minutes'
+            WHERE until < date_trunc('minute', now()) - interval '2 minutes' RETURNING until
+        ), ended AS (
+            SELECT queue, sum(succeeded) AS succeeded, sum(failed) AS failed, sum(cancelled) AS cancelled
+            FROM due CROSS JOIN queue_minutes
+            WHERE minute > due.until - interval '24 hours' AND minute <= due.until GROUP BY queue
+        )
+        INSERT INTO queue_days AS day (queue, succeeded, failed, cancelled)
+        SELECT name, coalesce(succeeded, 0), coalesce(failed, 0), coalesce(cancelled, 0)
+        FROM due CROSS JOIN queues LEFT JOIN ended ON ended.queue = name ORDER BY name
+        ON CONFLICT (queue) DO UPDATE SET succeeded = excluded.succeeded, failed = excluded.failed,
+            cancelled = excluded.cancelled
+        "
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A queue with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRecord {
     /// Its name.
@@ -65,6 +92,11 @@ pub struct QueueRecord {
     pub is_paused: bool,
     /// Most jobs of it that may run at once.
     pub max_concurrency: Option<i32>,
+}
+
+/// How many jobs a queue has, and how fast they move.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
     /// Blocked jobs.
     pub blocked: i64,
     /// Scheduled jobs.
@@ -83,8 +115,17 @@ pub struct QueueRecord {
     pub started_per_minute: i64,
     /// Jobs ended in the last full minute.
     pub finished_per_minute: i64,
+}
+
+/// A queue with everything that is read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueState {
+    /// The queue.
+    pub record: QueueRecord,
+    /// Its counts.
+    pub counts: Counts,
     /// When the oldest ready job became ready, not counting parked jobs.
-    pub oldest_queued_at: Option<Time>,
+    pub oldest_ready_at: Option<Time>,
 }
 
 /// All queues, or those of these names, by name.
@@ -95,49 +136,121 @@ pub async fn queues(
 ) -> Result<Vec<QueueRecord>, StoreError> {
     let rows = sqlx::query_as!(
         QueueRecord,
+        "SELECT name, is_paused, max_concurrency FROM queues
+         WHERE $1::text[] IS NULL OR name = ANY($1) ORDER BY name",
+        names
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// The counts of queues. How long it takes depends on the number of queues, and neither on the
+/// number of jobs nor on how much happened in 24 hours.
+#[tracing::instrument(name = "db.counters.counts", level = "debug", skip_all)]
+pub async fn counts(
+    connection: &mut Connection,
+    names: &[String],
+) -> Result<Vec<(String, Counts)>, StoreError> {
+    // The ended jobs of `queue_days`, the minutes since, and less the minutes that were 24 hours ago
+    // then and are more by now. Without the first and the last if nobody has counted for a day.
+    let rows = sqlx::query!(
         r#"
-        WITH live AS (
+        WITH bounds AS MATERIALIZED (
+            SELECT until, now() - interval '24 hours' AS begin, until - interval '24 hours' AS begin_then,
+                until > now() - interval '24 hours' AS is_recent FROM queue_day
+        ), live AS (
             SELECT queue, sum(blocked)::bigint AS blocked, sum(scheduled)::bigint AS scheduled,
                 sum(queued)::bigint AS queued, sum(running)::bigint AS running
             FROM (
                 SELECT queue, blocked, scheduled, queued, running FROM queue_totals
                 UNION ALL SELECT queue, blocked, scheduled, queued, running FROM queue_deltas
             ) AS part GROUP BY queue
-        ), recent AS (
+        ), since AS MATERIALIZED (
             SELECT queue, minute, started, succeeded, failed, cancelled FROM queue_minutes
-            WHERE minute > now() - interval '24 hours'
+            WHERE minute > (SELECT greatest(until, begin) FROM bounds)
             UNION ALL
             SELECT queue, date_trunc('minute', at), started, succeeded, failed, cancelled FROM queue_deltas
         ), ended AS (
             SELECT queue, sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed,
-                sum(cancelled)::bigint AS cancelled,
-                (sum(started) FILTER (WHERE minute = date_trunc('minute', now()) - interval '1 minute'))::bigint AS started,
-                (sum(succeeded + failed + cancelled)
-                    FILTER (WHERE minute = date_trunc('minute', now()) - interval '1 minute'))::bigint AS finished
-            FROM recent GROUP BY queue
+                sum(cancelled)::bigint AS cancelled
+            FROM (
+                SELECT queue, succeeded, failed, cancelled FROM since
+                UNION ALL
+                SELECT queue, succeeded, failed, cancelled FROM queue_days WHERE (SELECT is_recent FROM bounds)
+                UNION ALL
+                SELECT queue, -succeeded, -failed, -cancelled FROM queue_minutes
+                WHERE minute > (SELECT begin_then FROM bounds) AND minute <= (SELECT begin FROM bounds)
+                    AND (SELECT is_recent FROM bounds)
+            ) AS part GROUP BY queue
+        ), pace AS (
+            SELECT queue, sum(started)::bigint AS started, sum(succeeded + failed + cancelled)::bigint AS finished
+            FROM since WHERE minute = date_trunc('minute', now()) - interval '1 minute' GROUP BY queue
         )
-        SELECT name, is_paused, max_concurrency, coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
+        SELECT name AS "name!", coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
             coalesce(live.queued, 0) AS "queued!", coalesce(live.running, 0) AS "running!",
             coalesce(ended.succeeded, 0) AS "succeeded!", coalesce(ended.failed, 0) AS "failed!",
-            coalesce(ended.cancelled, 0) AS "cancelled!", coalesce(ended.started, 0) AS "started_per_minute!",
-            coalesce(ended.finished, 0) AS "finished_per_minute!",
-            (SELECT min(queued_at) FROM (
-                SELECT queued_at FROM live_jobs WHERE dispatched_at IS NOT NULL AND queue = name
-                UNION ALL
-                (SELECT queued_at FROM live_jobs
-                    WHERE queue = name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
-                        AND queued_at IS NOT NULL
-                    ORDER BY queue, queued_at LIMIT 1)
-            ) AS ready) AS oldest_queued_at
-        FROM queues LEFT JOIN live ON live.queue = name LEFT JOIN ended ON ended.queue = name
-        WHERE $1::text[] IS NULL OR name = ANY($1)
-        ORDER BY name
+            coalesce(ended.cancelled, 0) AS "cancelled!", coalesce(pace.started, 0) AS "started_per_minute!",
+            coalesce(pace.finished, 0) AS "finished_per_minute!"
+        FROM unnest($1::text[]) AS name
+            LEFT JOIN live ON live.queue = name LEFT JOIN ended ON ended.queue = name LEFT JOIN pace ON pace.queue = name
         "#,
         names
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows)
+    let read = rows.into_iter().map(|row| {
+        let counts = Counts {
+            blocked: row.blocked,
+            scheduled: row.scheduled,
+            queued: row.queued,
+            running: row.running,
+            succeeded: row.succeeded,
+            failed: row.failed,
+            cancelled: row.cancelled,
+            started_per_minute: row.started_per_minute,
+            finished_per_minute: row.finished_per_minute,
+        };
+        (row.name, counts)
+    });
+    Ok(read.collect())
+}
+
+/// When the oldest ready job of each of these queues became ready, not counting parked jobs. A
+/// queue without one is left out.
+#[tracing::instrument(name = "db.counters.oldest_ready", level = "debug", skip_all)]
+pub async fn oldest_ready(
+    connection: &mut Connection,
+    names: &[String],
+) -> Result<Vec<(String, Time)>, StoreError> {
+    // One index probe for each queue, however many jobs are ready.
+    let rows = sqlx::query!(
+        r#"
+        SELECT name AS "name!", oldest.queued_at AS "queued_at!" FROM unnest($1::text[]) AS name CROSS JOIN LATERAL (
+            SELECT queued_at FROM live_jobs
+            WHERE queue = name AND state = 'queued' AND parked_on IS NULL AND queued_at IS NOT NULL
+            ORDER BY queue, queued_at LIMIT 1
+        ) AS oldest
+        "#,
+        names
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.queued_at)).collect())
+}
+
+/// All queues with everything that is read of them, by name.
+pub async fn states(connection: &mut Connection) -> Result<Vec<QueueState>, StoreError> {
+    let records = queues(connection, None).await?;
+    let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
+    let counts: HashMap<String, Counts> = counts(connection, &names).await?.into_iter().collect();
+    let oldest: HashMap<String, Time> = oldest_ready(connection, &names).await?.into_iter().collect();
+    let state = |record: QueueRecord| QueueState {
+        counts: counts.get(&record.name).copied().unwrap_or_default(),
+        oldest_ready_at: oldest.get(&record.name).copied(),
+        record,
+    };
+    Ok(records.into_iter().map(state).collect())
 }
 
 /// Queues with their number of slots at active workers whose lease was renewed within `lease`. A

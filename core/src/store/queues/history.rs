@@ -93,29 +93,30 @@ pub async fn history(
     Ok(points)
 }
 
-/// The change in the number of ready jobs between two times, which are beginnings of minutes.
-#[tracing::instrument(name = "db.history.queued_change", level = "debug", skip_all)]
-pub async fn queued_change(
+/// The change in the number of ready jobs of each of these queues between two times, which are
+/// beginnings of minutes. A queue without one is left out.
+#[tracing::instrument(name = "db.history.queued_changes", level = "debug", skip_all)]
+pub async fn queued_changes(
     connection: &mut Connection,
-    queue: &str,
+    queues: &[String],
     from: Time,
     until: Time,
-) -> Result<i64, StoreError> {
-    let change = sqlx::query_scalar!(
+) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = sqlx::query!(
         r#"
-        SELECT coalesce(sum(queued), 0)::bigint AS "change!" FROM (
-            SELECT queued FROM queue_minutes WHERE queue = $1 AND minute >= $2 AND minute < $3
+        SELECT queue AS "queue!", sum(queued)::bigint AS "change!" FROM (
+            SELECT queue, queued FROM queue_minutes WHERE queue = ANY($1) AND minute >= $2 AND minute < $3
             UNION ALL
-            SELECT queued FROM queue_deltas WHERE queue = $1 AND at >= $2 AND at < $3
-        ) AS part
+            SELECT queue, queued FROM queue_deltas WHERE queue = ANY($1) AND at >= $2 AND at < $3
+        ) AS part GROUP BY queue
         "#,
-        queue,
+        queues,
         from,
         until,
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(change)
+    Ok(rows.into_iter().map(|row| (row.queue, row.change)).collect())
 }
 
 async fn waits(
