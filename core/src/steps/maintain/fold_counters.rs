@@ -1,5 +1,5 @@
-//! Fold counters: adds appended counters to their totals, counts the last 24 hours anew every minute,
-//! and makes the coming days' partitions.
+//! Fold counters: adds appended counters to their totals, counts the last 24 hours anew every
+//! minute, and makes the coming days' partitions.
 //!
 //! Duties of every worker and of the API, because jobs may be enqueued for days before there is a
 //! worker. One transaction a round. What a dead process leaves, the next round folds.

@@ -152,8 +152,8 @@ pub async fn counts(
     connection: &mut Connection,
     names: &[String],
 ) -> Result<Vec<(String, Counts)>, StoreError> {
-    // The ended jobs of `queue_days`, the minutes since, and less the minutes that were 24 hours ago
-    // then and are more by now. Without the first and the last if nobody has counted for a day.
+    // The ended jobs of `queue_days` and of the minutes since, less those of the minutes that have
+    // become older than 24 hours. Without the first and the last if nobody has counted for a day.
     let rows = sqlx::query!(
         r#"
         WITH bounds AS MATERIALIZED (
