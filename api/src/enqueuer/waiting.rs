@@ -25,13 +25,9 @@ impl Waiting {
 
     /// Whether small submissions with this many jobs wait.
     pub(super) fn has_small_jobs(&self, jobs: usize) -> bool {
-        let mut waiting = 0;
-        let mut each = self.pushed.iter().chain(&self.left).map(|submission| submission.requests.len());
-        waiting >= jobs
-            || each.any(|more| {
-                waiting += more;
-                waiting >= jobs
-            })
+        // Each has a job at least, so `jobs` of them are enough to look at.
+        let waiting = self.pushed.iter().chain(&self.left).take(jobs);
+        waiting.map(|submission| submission.requests.len()).sum::<usize>() >= jobs
     }
 
     /// Takes the next group of small submissions: those that have waited longest, up to the maximum

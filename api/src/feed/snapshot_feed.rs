@@ -15,8 +15,10 @@ use tokio::{
     time::Instant,
 };
 
-/// Time between two polls, or this many times as long as a poll takes.
+/// Minimum time between two polls.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Minimum time between two polls, as a multiple of how long a poll takes: polls use a tenth of a
+/// connection at most.
 const REST: u32 = 9;
 /// Time between two polls while Postgres fails.
 const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -146,8 +146,9 @@ readers! {
         Ok(counters::slots(&mut *readers.reads.connection().await?, LEASE).await?.into_iter().collect())
     };
     /// How many jobs a queue has.
-    counts: String => Counts, |readers, queues| {
-        Ok(counters::counts(&mut *readers.reads.connection().await?, &queues).await?.into_iter().collect())
+    counts: String => Arc<Counts>, |readers, queues| {
+        let counts = counters::counts(&mut *readers.reads.connection().await?, &queues).await?;
+        Ok(by(counts, |counts| counts.queue.clone()))
     };
     /// When the oldest ready job of a queue that is not parked became ready.
     oldest_ready: String => Time, |readers, queues| {

@@ -51,10 +51,10 @@ async fn what_ended_in_24_hours_is_exact_whenever_it_was_counted() {
     let check = async |when: &str| {
         let (found, summed) = (counts(&fixture).await, summed(&fixture).await);
         for queue in ["a", "b", "idle"] {
-            let Counts { succeeded, failed, cancelled, .. } = found[queue];
-            assert_eq!([succeeded, failed, cancelled], summed[queue], "{when}: {queue}");
+            let Counts { succeeded, failed, cancelled, .. } = &found[queue];
+            assert_eq!([*succeeded, *failed, *cancelled], summed[queue], "{when}: {queue}");
         }
-        assert_eq!(found["idle"], Counts::default(), "{when}");
+        assert_eq!(found["idle"], Counts { queue: "idle".into(), ..Counts::default() }, "{when}");
         found
     };
     let found = check("never counted").await;

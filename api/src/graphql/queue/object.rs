@@ -1,5 +1,7 @@
 //! The GraphQL type `Queue` and the query `queues`.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use callboard::{
     clock::Time,
@@ -46,9 +48,9 @@ pub struct Queue {
 }
 
 /// The parts of a queue at one moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Snapshot {
-    counts: Counts,
+    counts: Arc<Counts>,
     oldest_ready_at: Option<Time>,
 }
 
@@ -61,14 +63,14 @@ impl From<QueueRecord> for Queue {
 impl From<QueueState> for Queue {
     fn from(state: QueueState) -> Self {
         let QueueState { record, counts, oldest_ready_at } = state;
-        Self { record, snapshot: Some(Snapshot { counts, oldest_ready_at }) }
+        Self { record, snapshot: Some(Snapshot { counts: Arc::new(counts), oldest_ready_at }) }
     }
 }
 
 impl Queue {
-    async fn numbers(&self, ctx: &Context<'_>) -> Result<Counts> {
+    async fn read_counts(&self, ctx: &Context<'_>) -> Result<Arc<Counts>> {
         match &self.snapshot {
-            Some(snapshot) => Ok(snapshot.counts),
+            Some(snapshot) => Ok(Arc::clone(&snapshot.counts)),
             // None if it was deleted meanwhile.
             None => {
                 Ok(JobContext::of(ctx)?.readers.counts(self.record.name.clone()).await?.unwrap_or_default())
@@ -87,7 +89,7 @@ pub fn demand(queue: &QueueRecord, running: i64, ready: i64) -> i64 {
 /// Loads a queue by its id.
 pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
     let mut connection = reads::connection(ctx).await?;
-    let found = counters::queues(&mut connection, None).await?;
+    let found = counters::queues(&mut connection).await?;
     Ok(found.into_iter().find(|record| QueueId::of(&record.name) == id).map(Queue::from))
 }
 
@@ -117,7 +119,7 @@ impl Queue {
 
     /// Number of jobs by state.
     async fn counts(&self, ctx: &Context<'_>) -> Result<JobCounts> {
-        let counts = self.numbers(ctx).await?;
+        let counts = self.read_counts(ctx).await?;
         Ok(JobCounts {
             blocked: shown(counts.blocked),
             scheduled: shown(counts.scheduled),
@@ -144,7 +146,7 @@ impl Queue {
     /// 10000 ready jobs. Compare it with `slots` to scale workers.
     async fn demand(&self, ctx: &Context<'_>) -> Result<i32> {
         // First, with those of the other fields.
-        let running = self.numbers(ctx).await?.running;
+        let running = self.read_counts(ctx).await?.running;
         let ready = JobContext::of(ctx)?.readers.ready(self.record.name.clone()).await?.unwrap_or_default();
         Ok(shown(demand(&self.record, running, ready)))
     }
@@ -159,7 +161,7 @@ impl Queue {
     /// Estimated time when no job of the queue is ready any more, at the pace of the last five full
     /// minutes. Null when no job is ready, or when the number of ready jobs did not decrease.
     async fn empty_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
-        history::empty_at(ctx, &self.record.name, self.numbers(ctx).await?.queued).await
+        history::empty_at(ctx, &self.record.name, self.read_counts(ctx).await?.queued).await
     }
 
     /// History of the queue, oldest step first. The last step contains the current time. Limited by
@@ -183,12 +185,12 @@ impl Queue {
 
     /// Number of attempts that started in the last full minute.
     async fn started_per_minute(&self, ctx: &Context<'_>) -> Result<f64> {
-        Ok(self.numbers(ctx).await?.started_per_minute as f64)
+        Ok(self.read_counts(ctx).await?.started_per_minute as f64)
     }
 
     /// Number of jobs that finished in the last full minute.
     async fn finished_per_minute(&self, ctx: &Context<'_>) -> Result<f64> {
-        Ok(self.numbers(ctx).await?.finished_per_minute as f64)
+        Ok(self.read_counts(ctx).await?.finished_per_minute as f64)
     }
 }
 
@@ -201,6 +203,6 @@ impl QueueQuery {
     /// Returns all queues, ordered by name.
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
         let mut connection = reads::connection(ctx).await?;
-        Ok(counters::queues(&mut connection, None).await?.into_iter().map(Queue::from).collect())
+        Ok(counters::queues(&mut connection).await?.into_iter().map(Queue::from).collect())
     }
 }

@@ -95,8 +95,10 @@ pub struct QueueRecord {
 }
 
 /// How many jobs a queue has, and how fast they move.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
+    /// The queue's name.
+    pub queue: String,
     /// Blocked jobs.
     pub blocked: i64,
     /// Scheduled jobs.
@@ -128,66 +130,62 @@ pub struct QueueState {
     pub oldest_ready_at: Option<Time>,
 }
 
-/// All queues, or those of these names, by name.
+/// All queues, by name.
 #[tracing::instrument(name = "db.counters.queues", level = "debug", skip_all)]
-pub async fn queues(
-    connection: &mut Connection,
-    names: Option<&[String]>,
-) -> Result<Vec<QueueRecord>, StoreError> {
+pub async fn queues(connection: &mut Connection) -> Result<Vec<QueueRecord>, StoreError> {
     let rows = sqlx::query_as!(
         QueueRecord,
-        "SELECT name, is_paused, max_concurrency FROM queues
-         WHERE $1::text[] IS NULL OR name = ANY($1) ORDER BY name",
-        names
+        "SELECT name, is_paused, max_concurrency FROM queues ORDER BY name"
     )
     .fetch_all(connection)
     .await?;
     Ok(rows)
 }
 
-/// The counts of queues. How long it takes depends on the number of queues, and neither on the
-/// number of jobs nor on how much happened in 24 hours.
+/// The counts of each of these queues. How long it takes depends on the number of queues, and
+/// neither on the number of jobs nor on how much happened in 24 hours.
 #[tracing::instrument(name = "db.counters.counts", level = "debug", skip_all)]
-pub async fn counts(
-    connection: &mut Connection,
-    names: &[String],
-) -> Result<Vec<(String, Counts)>, StoreError> {
+pub async fn counts(connection: &mut Connection, names: &[String]) -> Result<Vec<Counts>, StoreError> {
     // The ended jobs of `queue_days` and of the minutes since, less those of the minutes that have
     // become older than 24 hours. Without the first and the last if nobody has counted for a day.
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Counts,
         r#"
         WITH bounds AS MATERIALIZED (
             SELECT until, now() - interval '24 hours' AS begin, until - interval '24 hours' AS begin_then,
                 until > now() - interval '24 hours' AS is_recent FROM queue_day
+        ), delta AS MATERIALIZED (
+            SELECT * FROM queue_deltas WHERE queue = ANY($1)
         ), live AS (
             SELECT queue, sum(blocked)::bigint AS blocked, sum(scheduled)::bigint AS scheduled,
                 sum(queued)::bigint AS queued, sum(running)::bigint AS running
             FROM (
-                SELECT queue, blocked, scheduled, queued, running FROM queue_totals
-                UNION ALL SELECT queue, blocked, scheduled, queued, running FROM queue_deltas
+                SELECT queue, blocked, scheduled, queued, running FROM queue_totals WHERE queue = ANY($1)
+                UNION ALL SELECT queue, blocked, scheduled, queued, running FROM delta
             ) AS part GROUP BY queue
         ), since AS MATERIALIZED (
             SELECT queue, minute, started, succeeded, failed, cancelled FROM queue_minutes
-            WHERE minute > (SELECT greatest(until, begin) FROM bounds)
+            WHERE minute > (SELECT greatest(until, begin) FROM bounds) AND queue = ANY($1)
             UNION ALL
-            SELECT queue, date_trunc('minute', at), started, succeeded, failed, cancelled FROM queue_deltas
+            SELECT queue, date_trunc('minute', at), started, succeeded, failed, cancelled FROM delta
         ), ended AS (
             SELECT queue, sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed,
                 sum(cancelled)::bigint AS cancelled
             FROM (
                 SELECT queue, succeeded, failed, cancelled FROM since
                 UNION ALL
-                SELECT queue, succeeded, failed, cancelled FROM queue_days WHERE (SELECT is_recent FROM bounds)
+                SELECT queue, succeeded, failed, cancelled FROM queue_days
+                WHERE (SELECT is_recent FROM bounds) AND queue = ANY($1)
                 UNION ALL
                 SELECT queue, -succeeded, -failed, -cancelled FROM queue_minutes
                 WHERE minute > (SELECT begin_then FROM bounds) AND minute <= (SELECT begin FROM bounds)
-                    AND (SELECT is_recent FROM bounds)
+                    AND (SELECT is_recent FROM bounds) AND queue = ANY($1)
             ) AS part GROUP BY queue
         ), pace AS (
             SELECT queue, sum(started)::bigint AS started, sum(succeeded + failed + cancelled)::bigint AS finished
             FROM since WHERE minute = date_trunc('minute', now()) - interval '1 minute' GROUP BY queue
         )
-        SELECT name AS "name!", coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
+        SELECT name AS "queue!", coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
             coalesce(live.queued, 0) AS "queued!", coalesce(live.running, 0) AS "running!",
             coalesce(ended.succeeded, 0) AS "succeeded!", coalesce(ended.failed, 0) AS "failed!",
             coalesce(ended.cancelled, 0) AS "cancelled!", coalesce(pace.started, 0) AS "started_per_minute!",
@@ -199,21 +197,7 @@ pub async fn counts(
     )
     .fetch_all(connection)
     .await?;
-    let read = rows.into_iter().map(|row| {
-        let counts = Counts {
-            blocked: row.blocked,
-            scheduled: row.scheduled,
-            queued: row.queued,
-            running: row.running,
-            succeeded: row.succeeded,
-            failed: row.failed,
-            cancelled: row.cancelled,
-            started_per_minute: row.started_per_minute,
-            finished_per_minute: row.finished_per_minute,
-        };
-        (row.name, counts)
-    });
-    Ok(read.collect())
+    Ok(rows)
 }
 
 /// When the oldest ready job of each of these queues became ready, not counting parked jobs. A
@@ -241,12 +225,14 @@ pub async fn oldest_ready(
 
 /// All queues with everything that is read of them, by name.
 pub async fn states(connection: &mut Connection) -> Result<Vec<QueueState>, StoreError> {
-    let records = queues(connection, None).await?;
+    let records = queues(connection).await?;
     let names: Vec<String> = records.iter().map(|record| record.name.clone()).collect();
-    let counts: HashMap<String, Counts> = counts(connection, &names).await?.into_iter().collect();
+    let counts = counts(connection, &names).await?;
+    let mut counts: HashMap<String, Counts> =
+        counts.into_iter().map(|counts| (counts.queue.clone(), counts)).collect();
     let oldest: HashMap<String, Time> = oldest_ready(connection, &names).await?.into_iter().collect();
     let state = |record: QueueRecord| QueueState {
-        counts: counts.get(&record.name).copied().unwrap_or_default(),
+        counts: counts.remove(&record.name).unwrap_or_default(),
         oldest_ready_at: oldest.get(&record.name).copied(),
         record,
     };
