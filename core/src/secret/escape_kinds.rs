@@ -159,7 +159,8 @@ fn backslash(rest: &[u8], each: &mut impl FnMut(&[u8], usize)) -> bool {
             return indented.is_none();
         }
         b' ' | b'\t' => *kind,
-        other if other.is_ascii_punctuation() => *other,
+        // Of another letter it is the first byte, or each, as of a program that reads bytes.
+        other if other.is_ascii_punctuation() || !other.is_ascii() => *other,
         other => match control(*other) {
             Some(byte) => byte,
             None => return false,

@@ -57,7 +57,7 @@ fn spelled(c: char, kind: u8) -> String {
         14 => format!("\\u{{{code:x}}}"),
         15 if c == '\'' => r"'\''".to_owned(),
         16 if c == '\'' => r#"'"'"'"#.to_owned(),
-        17 if c.is_ascii_punctuation() || c == ' ' => format!("\\{c}"),
+        17 if c.is_ascii_punctuation() || c == ' ' || !c.is_ascii() => format!("\\{c}"),
         18 => bytes(c, |byte| format!("%25{byte:02X}")),
         19 => units(c, true).replace('\\', "\\\\"),
         20 => format!("\\x{{{code:x}}}"),
