@@ -2,12 +2,13 @@
 //!
 //! An actor with a bounded queue of submissions. Everything that arrives while earlier commits are
 //! running forms the next group. A submission whose jobs are not light leaves its group, is
-//! composed by itself while its caller waits, and is committed alone, so that nobody else waits for
-//! it. Small submissions have two commit slots, so that one group is composed while another waits
-//! for the disk. The second group begins when as many jobs wait as the first has, because a commit
-//! of a few jobs costs almost as much as one of many. Large submissions have slots of their own, so
-//! that small ones do not wait behind them. There is no timer, so a lone submission is committed at
-//! once. Every caller gets its result after its own commit. Redis is notified concurrently.
+//! composed by itself while its caller waits, and is committed alone, so that nobody else waits
+//! for it. Small submissions have two commit slots, so that one group is composed while another
+//! waits for the disk. A commit of a few jobs costs almost as much as one of many, so the second
+//! group begins when it has as many jobs as the first, or when the first takes long, because it
+//! may wait for a lock that the second does not need. Large submissions have slots of their own,
+//! so that small ones do not wait behind them. A lone submission is committed at once. Every
+//! caller gets its result after its own commit. Redis is notified concurrently.
 
 mod waiting;
 mod windows;
@@ -33,7 +34,7 @@ use futures::FutureExt as _;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +47,8 @@ const SUBMISSIONS_MAX: usize = 4096;
 const SMALL_JOBS_MAX: usize = 32;
 /// Number of concurrent commits of small submissions.
 const SMALL_COMMITS_MAX: usize = 2;
+/// How long a commit of small submissions takes before the next one no longer waits for more jobs.
+const SLOW_COMMIT: Duration = Duration::from_millis(20);
 /// Number of concurrent commits of large submissions: one is composed while another is written.
 const LARGE_COMMITS_MAX: usize = 2;
 /// How long after its arrival a group is repeated while Postgres refuses it for now, and the pause
@@ -115,6 +118,7 @@ impl Enqueuer {
             under_way: JoinSet::new(),
             small_commits: 0,
             small_jobs: 0,
+            small_since: Instant::now(),
             large_commits: 0,
         };
         tokio::spawn(actor.run());
@@ -172,6 +176,8 @@ struct EnqueueActor {
     small_commits: usize,
     /// The jobs of the small submissions that are being committed.
     small_jobs: usize,
+    /// When the last commit of small submissions began.
+    small_since: Instant,
     large_commits: usize,
 }
 
@@ -186,6 +192,7 @@ impl EnqueueActor {
                     self.sort(&mut inbox);
                 }
                 Some(done) = self.under_way.join_next() => self.finish(done),
+                () = sleep_until(self.small_since + SLOW_COMMIT), if self.is_held_back() => {}
                 else => return,
             }
             self.start_commits();
@@ -233,11 +240,21 @@ impl EnqueueActor {
         }
     }
 
+    /// Whether small submissions wait for more, so that their commit is worth its slot.
+    fn is_held_back(&self) -> bool {
+        self.small_commits < SMALL_COMMITS_MAX && self.waiting.has_small()
+    }
+
+    /// How many jobs the next group needs for its commit to begin.
+    fn group_jobs_min(&self) -> usize {
+        if self.small_since.elapsed() < SLOW_COMMIT { self.small_jobs } else { 0 }
+    }
+
     fn start_commits(&mut self) {
         while self.small_commits < SMALL_COMMITS_MAX
-            && self.waiting.has_small_jobs(self.small_jobs)
-            && let Some((group, is_pushed)) = self.waiting.next_group()
+            && let Some((group, is_pushed)) = self.waiting.next_group(self.group_jobs_min())
         {
+            self.small_since = Instant::now();
             let jobs = group.iter().map(|submission| submission.requests.len()).sum();
             self.small_commits += 1;
             self.small_jobs += jobs;

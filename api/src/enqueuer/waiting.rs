@@ -23,16 +23,14 @@ impl Waiting {
         self.pushed.len() + self.left.len() + self.large.len()
     }
 
-    /// Whether small submissions with this many jobs wait.
-    pub(super) fn has_small_jobs(&self, jobs: usize) -> bool {
-        // Each has a job at least, so `jobs` of them are enough to look at.
-        let waiting = self.pushed.iter().chain(&self.left).take(jobs);
-        waiting.map(|submission| submission.requests.len()).sum::<usize>() >= jobs
+    /// Whether small submissions wait.
+    pub(super) fn has_small(&self) -> bool {
+        !(self.pushed.is_empty() && self.left.is_empty())
     }
 
     /// Takes the next group of small submissions: those that have waited longest, up to the maximum
-    /// size of a group.
-    pub(super) fn next_group(&mut self) -> Option<(Vec<Submission>, bool)> {
+    /// size of a group. `None` if the group has fewer jobs than this.
+    pub(super) fn next_group(&mut self, at_least: usize) -> Option<(Vec<Submission>, bool)> {
         let is_pushed = match (self.pushed.front(), self.left.front()) {
             (Some(pushed), Some(left)) => pushed.arrived <= left.arrived,
             (Some(_), None) => true,
@@ -40,13 +38,15 @@ impl Waiting {
             (None, None) => return None,
         };
         let queue = if is_pushed { &mut self.pushed } else { &mut self.left };
-        let mut jobs = 0;
-        let fits = |submission: &&Submission| {
-            jobs += submission.requests.len();
-            jobs <= GROUP_JOBS_MAX
-        };
-        let fitting = queue.iter().take_while(fits).count();
-        Some((queue.drain(..fitting.max(1)).collect(), is_pushed))
+        let (mut jobs, mut fitting) = (0, 0);
+        for submission in queue.iter() {
+            let with_it = jobs + submission.requests.len();
+            if fitting > 0 && with_it > GROUP_JOBS_MAX {
+                break;
+            }
+            (jobs, fitting) = (with_it, fitting + 1);
+        }
+        (jobs >= at_least).then(|| (queue.drain(..fitting).collect(), is_pushed))
     }
 }
 
@@ -65,16 +65,15 @@ mod tests {
     #[test]
     fn a_group_takes_what_waits_up_to_its_size() {
         let mut waiting = Waiting::default();
-        assert!(waiting.has_small_jobs(0) && !waiting.has_small_jobs(1));
-        assert!(waiting.next_group().is_none());
+        assert!(waiting.next_group(0).is_none());
         waiting.pushed.extend([of_jobs(20), of_jobs(1)]);
         waiting.left.extend([of_jobs(3)]);
         waiting.large.extend([(of_jobs(100), true)]);
-        assert!(waiting.has_small_jobs(24) && !waiting.has_small_jobs(25), "large ones do not count");
+        assert!(waiting.next_group(22).is_none(), "only those of a group count");
         let sizes = |(group, is_pushed): (Vec<Submission>, bool)| (group.len(), is_pushed);
-        assert_eq!(waiting.next_group().map(sizes), Some((2, true)), "those that arrived first");
-        assert_eq!(waiting.next_group().map(sizes), Some((1, false)));
+        assert_eq!(waiting.next_group(21).map(sizes), Some((2, true)), "those that arrived first");
+        assert_eq!(waiting.next_group(0).map(sizes), Some((1, false)));
         waiting.pushed.extend([of_jobs(GROUP_JOBS_MAX), of_jobs(1)]);
-        assert_eq!(waiting.next_group().map(sizes), Some((1, true)));
+        assert_eq!(waiting.next_group(GROUP_JOBS_MAX).map(sizes), Some((1, true)));
     }
 }

@@ -33,6 +33,34 @@ async fn an_enqueued_job_is_returned_complete() {
 }
 
 #[tokio::test]
+async fn a_commit_that_waits_for_a_lock_holds_up_no_other_caller() {
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let needed = harness.enqueue(json!({ "commandId": command })).await;
+    let mut blocker = harness.connect().await;
+    sqlx::query("BEGIN").execute(&mut blocker).await.unwrap();
+    sqlx::query("SELECT FROM live_jobs FOR UPDATE").execute(&mut blocker).await.unwrap();
+
+    let job = json!({ "commandId": command, "dependsOn": [needed.to_string()] });
+    let stalled = harness.mutate("jobsEnqueue", "jobs { state }", json!({ "jobs": vec![job; 5] }));
+    let other = async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut blocker).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        harness.mutate("jobEnqueue", "job { state }", json!({ "commandId": command })).await
+    };
+    let mut stalled = std::pin::pin!(stalled);
+    let payload = tokio::select! {
+        payload = &mut stalled => panic!("it did not wait for the lock: {payload}"),
+        payload = other => payload,
+    };
+    assert_eq!(payload["job"]["state"], "QUEUED");
+    sqlx::query("COMMIT").execute(&mut blocker).await.unwrap();
+    assert_eq!(stalled.await["jobs"], json!(vec![json!({ "state": "BLOCKED" }); 5]));
+}
+
+#[tokio::test]
 async fn one_invalid_request_among_fifty_concurrent_ones_is_refused_alone() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
