@@ -201,7 +201,7 @@ const fn classify_store(error: &StoreError) -> Classified {
         StoreError::Contended(_) => Classified {
             code: Code::Unavailable,
             message: Some(
-                "Too many transactions competed for the same rows. Nothing was changed. Try again.",
+                "The database gave up, because a statement took too long or waited for a lock. Nothing was changed. Try again.",
             ),
         },
         StoreError::CommitUnknown(_) => Classified {

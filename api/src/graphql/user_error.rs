@@ -8,6 +8,9 @@ use async_graphql::{
 };
 use callboard::refusal::{Refusal, RefusalCode};
 
+/// Most problems of one input that are returned.
+const ERRORS_MAX: usize = 1000;
+
 /// A problem with the input that the caller can fix. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct UserError {
@@ -78,12 +81,31 @@ impl From<Refusal> for UserError {
 
 /// Converts all refusals of a mutation.
 pub fn user_errors(refusals: impl IntoIterator<Item = Refusal>) -> Vec<UserError> {
-    refusals.into_iter().map(UserError::from).collect()
+    let mut refusals = refusals.into_iter();
+    let mut errors: Vec<UserError> = refusals.by_ref().take(ERRORS_MAX).map(UserError::from).collect();
+    match refusals.count() {
+        0 => {}
+        more => {
+            let message = format!("There are {more} more problems, which show once these are mended.");
+            errors.push(Refusal::new(RefusalCode::TooMany, "", message).into());
+        }
+    }
+    errors
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_more_than_anyone_reads_is_counted() {
+        let refused = |count: usize| user_errors((0..count).map(|_| Refusal::invalid("labels", "is empty")));
+        assert_eq!(refused(ERRORS_MAX).len(), ERRORS_MAX);
+        let errors = refused(ERRORS_MAX + 7);
+        assert_eq!(errors.len(), ERRORS_MAX + 1);
+        let last = errors.last().unwrap();
+        assert!(last.message.contains("7 more problems"), "{last:?}");
+    }
 
     #[test]
     fn the_path_begins_with_input() {

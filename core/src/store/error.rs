@@ -25,7 +25,7 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// A deadlock, or a lock or statement timeout. Safe to retry.
-    #[error("Postgres gave up waiting for a lock: {0}")]
+    #[error("Postgres gave up on a statement that took too long or waited for a lock: {0}")]
     Contended(#[source] sqlx::Error),
     /// A row holds a value that this version cannot read.
     #[error("table {table}, column {column}: `{value}` cannot be converted")]

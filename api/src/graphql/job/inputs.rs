@@ -19,8 +19,8 @@ pub struct JobEnqueueInput {
     pub profile_id: Option<ID>,
     /// Overrides the command's proxy and the profile's own choice. Absent or null uses theirs.
     pub proxy_id: Option<ID>,
-    /// Overrides the services of the command and of the profile, without duplicates. Absent or null
-    /// uses theirs, `[]` uses none.
+    /// Overrides the services of the command and of the profile, at most 100, without duplicates.
+    /// Absent or null uses theirs, `[]` uses none.
     pub service_ids: Option<Vec<ID>>,
     /// The job's input: an object of at most 262144 bytes that matches the command's inputSchema.
     /// Absent or null means `{}`. Properties that the schema marks `writeOnly` are encrypted at

@@ -16,7 +16,7 @@ use super::{
     context::SubmitContext,
     fingerprint::{self, Resolved},
     submit::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, KEY_BYTES_MAX},
-    targets::{Targets, check_references, no_command, of_command},
+    targets::{Targets, check_length, check_references, no_command, of_command},
 };
 use crate::{
     clock::Time,
@@ -204,6 +204,7 @@ async fn prepare(
     let recipe = prefetched.recipes.get(&command.version_id).ok_or_else(unknown)?;
     let named =
         Named { profile: request.profile, proxy: request.proxy, services: request.services.as_deref() };
+    check_length(named).map_err(|refusal| vec![refusal])?;
     let targets = Targets::choose(&prefetched.found, named, Some(command));
     let mut refusals = check_references(&prefetched.found, named);
     let actor = request.by.as_ref().map(|by| &*by.actor);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     context::SubmitContext,
-    targets::{Targets, check_references, no_command, of_command},
+    targets::{Targets, check_length, check_references, no_command, of_command},
 };
 use crate::{
     audit::Actor,
@@ -63,6 +63,7 @@ pub async fn preview(
     input: Option<&Value>,
     by: Option<&Actor>,
 ) -> Result<ComposedCommand, StepError> {
+    check_length(named).map_err(|refusal| StepError::Refused(vec![refusal]))?;
     let nobody = Actor::default();
     let mut turn = context.evaluator.turn(Purpose::Preview(by.unwrap_or(&nobody)));
     let ready = match subject {

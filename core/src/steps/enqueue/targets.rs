@@ -6,10 +6,13 @@ use crate::{
     evaluator::{Failure, Turn},
     ids::{ProfileId, ProxyId, ServiceId},
     recipes::{Facts, choose_proxy, secret_names},
-    refusal::Refusal,
+    refusal::{Refusal, RefusalCode},
     steps::choices::{Named, Services},
     store::catalogue::{commands::Command, ingredients::StoredIngredients},
 };
+
+/// Most services of a job, as of a profile or a command.
+const SERVICES_MAX: usize = 100;
 
 /// What a job runs on.
 #[derive(Debug)]
@@ -51,6 +54,16 @@ impl Targets {
         let ingredients = facts.with(&input.public, &pointers, job);
         turn.compose(spec, &ingredients).await.map(|composition| take(&composition))
     }
+}
+
+/// Refuses a list that is too long for each of its entries to be looked up and refused.
+pub(super) fn check_length(named: Named<'_>) -> Result<(), Refusal> {
+    let length = named.services.map_or(0, <[ServiceId]>::len);
+    if length <= SERVICES_MAX {
+        return Ok(());
+    }
+    let message = format!("must have at most {SERVICES_MAX} services, not {length}");
+    Err(Refusal::new(RefusalCode::TooMany, "serviceIds", message))
 }
 
 /// Refuses names that were not found, and services that are named twice.
