@@ -5,7 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use callboard::{
     settings::SharedSettings,
-    store::jobs::{attempts, logs},
+    store::jobs::{
+        attempts::{self, AttemptsPage},
+        logs::{self, LineRange},
+    },
 };
 
 use crate::{direct::Direct, measurement::Measurement, sql};
@@ -44,8 +47,11 @@ pub(crate) async fn program(
     let jobs = bench.submit(command, queue, 1).await?;
     drain(shared, "program", queue).await?.print()?;
     let mut connection = bench.context.store.connection().await?;
-    println!("{:#?}", attempts::of_job(&mut connection, jobs[0], 0..=i32::MAX, false, 10).await?);
-    for line in logs::range(&mut connection, jobs[0], 1, i64::MAX).await? {
+    let page = AttemptsPage { job: jobs[0], after: 0, before: i32::MAX, is_from_end: false, rows: 10 };
+    let found: Vec<_> =
+        attempts::pages(&mut connection, &[page]).await?.into_iter().map(|(.., id)| id).collect();
+    println!("{:#?}", attempts::by_ids(&mut connection, &found).await?);
+    for line in logs::range(&mut connection, LineRange::all(jobs[0])).await? {
         println!("{:>5} {:?} {}", line.sequence, line.stream, line.text);
     }
     Ok(())

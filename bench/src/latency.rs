@@ -12,7 +12,7 @@ use callboard::{
     ids::{CommandId, JobId},
     settings::SharedSettings,
     store::jobs::{
-        logs::{self, LogStream},
+        logs::{self, LineRange, LogStream},
         records,
     },
 };
@@ -70,7 +70,7 @@ impl Idle<'_> {
         for sample in &samples {
             ended.push((finished_at(self.bench, sample.job).await? - sample.sent).to_std()?);
             let mut connection = self.bench.context.store.connection().await?;
-            let lines = logs::range(&mut connection, sample.job, 1, i64::MAX).await?;
+            let lines = logs::range(&mut connection, LineRange::all(sample.job)).await?;
             let line = lines.iter().find(|line| line.stream == LogStream::Stdout);
             let nanoseconds: i64 = line.context("the program printed nothing")?.text.trim().parse()?;
             started.push((DateTime::from_timestamp_nanos(nanoseconds) - sample.sent).to_std()?);

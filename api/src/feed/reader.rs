@@ -8,7 +8,7 @@ use callboard::{
         Store, StoreError,
         jobs::{
             events::{self, EventRecord},
-            logs::{self, LogLine},
+            logs::{self, LineRange, LogLine},
             records::{self, Position},
         },
     },
@@ -27,7 +27,7 @@ pub(super) struct Reader {
     store: Store,
     positions: BatchLoader<JobId, Position>,
     events: BatchLoader<(JobId, i32), Arc<Vec<EventRecord>>>,
-    lines: BatchLoader<(JobId, i64), Arc<Vec<LogLine>>>,
+    lines: BatchLoader<LineRange, Arc<Vec<LogLine>>>,
 }
 
 impl Reader {
@@ -65,11 +65,12 @@ impl Reader {
 
     /// Returns the lines of a job that directly follow a sequence, at most [`LINES_MAX`].
     pub(super) async fn lines(&self, job: JobId, after: i64) -> Result<Arc<Vec<LogLine>>, Arc<StoreError>> {
-        let read = |wanted: Vec<(JobId, i64)>| async move {
-            let found = logs::after(&mut *self.store.connection().await?, &wanted, LINES_MAX as i64).await?;
-            Ok(found.into_iter().map(|(key, lines)| (key, Arc::new(lines))).collect())
+        let range = LineRange { job, from: after + 1, to: after + LINES_MAX as i64 };
+        let read = |ranges: Vec<LineRange>| async move {
+            let found = logs::ranges(&mut *self.store.connection().await?, &ranges).await?;
+            Ok(found.into_iter().map(|(range, lines)| (range, Arc::new(lines))).collect())
         };
-        Ok(self.lines.load((job, after), read).await?.unwrap_or_default())
+        Ok(self.lines.load(range, read).await?.unwrap_or_default())
     }
 
     /// Returns the sequence of the first stored line after this one, or `None` if there is none.

@@ -20,6 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Minimum time between two polls, as a multiple of how long a poll takes: polls use a tenth of a
 /// connection at most.
 const REST: u32 = 9;
+/// Maximum time between two polls, however long a poll takes.
+const REST_MAX: Duration = Duration::from_secs(5);
 /// Time between two polls while Postgres fails.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -83,10 +85,14 @@ async fn watch<T: Send + Sync + 'static>(
             wanted.notified().await;
             continue;
         }
-        let began = Instant::now();
-        let sight = async { (look.read)(&mut *store.connection().await?).await };
+        let sight = async {
+            let mut connection = store.connection().await?;
+            let began = Instant::now();
+            let sight = (look.read)(&mut connection).await?;
+            Ok::<_, StoreError>((sight, began.elapsed()))
+        };
         let pause = match sight.await {
-            Ok(sight) => {
+            Ok((sight, took)) => {
                 shown.send_if_modified(|shown| {
                     let is_news = !shown.as_ref().is_some_and(|shown| (look.is_same)(shown, &sight));
                     if is_news {
@@ -94,7 +100,7 @@ async fn watch<T: Send + Sync + 'static>(
                     }
                     is_news
                 });
-                LOOK_EVERY.max(began.elapsed() * REST)
+                pause_after(took)
             }
             Err(error) => {
                 tracing::warn!(
@@ -104,6 +110,27 @@ async fn watch<T: Send + Sync + 'static>(
                 RETRY_AFTER
             }
         };
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            // The state is forgotten at once, so that the next subscriber gets no old one.
+            () = shown.closed() => {}
+        }
+    }
+}
+
+/// The pause after a poll that took this long.
+fn pause_after(took: Duration) -> Duration {
+    took.saturating_mul(REST).clamp(LOOK_EVERY, REST_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn polls_take_a_tenth_of_the_time_and_come_at_least_every_few_seconds() {
+        for (took, pause) in [(0, 200), (22, 200), (100, 900), (2000, 5000), (30_000, 5000)] {
+            assert_eq!(pause_after(Duration::from_millis(took)), Duration::from_millis(pause));
+        }
     }
 }

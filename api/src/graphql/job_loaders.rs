@@ -9,6 +9,7 @@ use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 use async_graphql::Error;
 use callboard::{
     clock::Time,
+    compose::ComposedCommand,
     ids::{ArtifactId, AttemptId, JobId, ProfileId, ProxyId, WorkerId},
     limit::GateKey,
     profile::Profile,
@@ -18,14 +19,16 @@ use callboard::{
         catalogue::profiles,
         jobs::{
             artifacts::{self, ArtifactRecord},
-            attempts::{self, AttemptRecord},
+            attempts::{self, AttemptRecord, AttemptsPage},
             dependencies::{self, Blocked, NeedsPage},
+            events::{self, EventRecord},
+            logs::{self, LineRange, LogLine, LogOf},
             records::{self, JobRecord},
         },
         limits::gates,
         queues::{
             counters::{self, Counts},
-            history,
+            history::{self, Point, Steps},
         },
         workers::{self, WorkerRecord},
     },
@@ -42,6 +45,14 @@ pub const READY_MAX: i64 = 10_000;
 /// How many statements may read at a time, for all operations together. Most connections of queries
 /// remain for what is not batched.
 const STATEMENTS_MAX: usize = 4;
+
+/// How many commands of attempts are read in one statement. Each may have hundreds of kilobytes.
+const COMPOSED_AT_ONCE: usize = 100;
+/// How many log lines are read in one statement, beside a single range.
+const LINES_AT_ONCE: i64 = 2000;
+
+/// How many points of histories are read in one statement, beside a single history.
+const POINTS_AT_ONCE: usize = 100_000;
 
 /// Defines [`Readers`]: one field and one method of the same name for each kind of row.
 macro_rules! readers {
@@ -116,6 +127,53 @@ readers! {
     attempt: AttemptId => Arc<AttemptRecord>, |readers, ids| {
         Ok(by(attempts::by_ids(&mut *readers.reads.connection().await?, &ids).await?, |attempt| attempt.id))
     };
+    /// A page of a job's attempts, in the order of reading, each with its number.
+    attempts_of: AttemptsPage => Vec<(i32, AttemptId)>, |readers, pages| {
+        let mut found: HashMap<AttemptsPage, Vec<(i32, AttemptId)>> = HashMap::new();
+        for (page, number, attempt) in attempts::pages(&mut *readers.reads.connection().await?, &pages).await? {
+            found.entry(pages[page]).or_default().push((number, attempt));
+        }
+        Ok(found)
+    };
+    /// The command of an attempt as it ran. `None` if it was not stored.
+    attempt_composed: AttemptId => Arc<ComposedCommand>, |readers, ids| {
+        let mut found = HashMap::new();
+        for ids in ids.chunks(COMPOSED_AT_ONCE) {
+            let composed = attempts::composed(&mut *readers.reads.connection().await?, ids).await?;
+            found.extend(composed.into_iter().map(|(attempt, composed)| (attempt, Arc::new(composed))));
+        }
+        Ok(found)
+    };
+    /// The events of a job above a version, at most so many.
+    events_after: (JobId, i32, i64) => Vec<EventRecord>, |readers, wanted| {
+        let mut by_size: HashMap<i64, Vec<(JobId, i32)>> = HashMap::new();
+        for (job, version, most) in wanted {
+            by_size.entry(most).or_default().push((job, version));
+        }
+        let mut found = HashMap::new();
+        for (most, wanted) in by_size {
+            let events = events::after(&mut *readers.reads.connection().await?, &wanted, most).await?;
+            found.extend(events.into_iter().map(|((job, version), events)| ((job, version, most), events)));
+        }
+        Ok(found)
+    };
+    /// How many events of a job are stored.
+    events_count: JobId => i64, |readers, jobs| {
+        Ok(events::counts(&mut *readers.reads.connection().await?, &jobs).await?.into_iter().collect())
+    };
+    /// From the first to the last stored line of a job, or of one of its attempts.
+    log_bounds: LogOf => LineRange, |readers, logs| {
+        Ok(logs::bounds(&mut *readers.reads.connection().await?, &logs).await?.into_iter().collect())
+    };
+    /// The stored lines of a range.
+    log_lines: LineRange => Arc<Vec<LogLine>>, |readers, ranges| {
+        let mut found = HashMap::new();
+        for ranges in by_lines(&ranges) {
+            let lines = logs::ranges(&mut *readers.reads.connection().await?, ranges).await?;
+            found.extend(lines.into_iter().map(|(range, lines)| (range, Arc::new(lines))));
+        }
+        Ok(found)
+    };
     /// A worker.
     worker: WorkerId => Arc<WorkerRecord>, |readers, ids| {
         Ok(by(workers::list(&mut *readers.reads.connection().await?, Some(&ids)).await?, |worker| worker.id))
@@ -168,6 +226,23 @@ readers! {
         }
         Ok(changes)
     };
+    /// The history of a queue in these steps.
+    history: (String, Steps) => Vec<Point>, |readers, wanted| {
+        let mut by_steps: HashMap<Steps, Vec<String>> = HashMap::new();
+        for (queue, steps) in wanted {
+            by_steps.entry(steps).or_default().push(queue);
+        }
+        let mut found = HashMap::new();
+        for (steps, queues) in by_steps {
+            let at_once = POINTS_AT_ONCE / steps.count.max(1).unsigned_abs() as usize;
+            for queues in queues.chunks(at_once.max(1)) {
+                let mut connection = readers.reads.connection().await?;
+                let histories = history::histories(&mut connection, queues, steps).await?;
+                found.extend(histories.into_iter().map(|(queue, points)| ((queue, steps), points)));
+            }
+        }
+        Ok(found)
+    };
     /// The number of ready jobs of a queue that are not parked, at most [`READY_MAX`].
     ready: String => i64, |readers, queues| {
         Ok(counters::ready(&mut *readers.reads.connection().await?, &queues, READY_MAX).await?.into_iter().collect())
@@ -203,6 +278,19 @@ impl fmt::Debug for Readers {
 /// Converts an error that several callers share, keeping its source for `error::classify`.
 pub fn outage(error: Arc<StoreError>) -> Error {
     Error { message: error.to_string(), source: Some(error), extensions: None }
+}
+
+/// Splits ranges into groups of at most [`LINES_AT_ONCE`] lines, or of one range.
+fn by_lines(ranges: &[LineRange]) -> impl Iterator<Item = &[LineRange]> {
+    let mut lines = 0;
+    ranges.chunk_by(move |before, next| {
+        lines += before.to - before.from + 1;
+        let fits = lines + (next.to - next.from + 1) <= LINES_AT_ONCE;
+        if !fits {
+            lines = 0;
+        }
+        fits
+    })
 }
 
 fn by<K: Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Arc<V>> {

@@ -17,6 +17,7 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
         if n % 2 == 0 {
             let attempt = harness.start(job).await;
             harness.keep_artifact(job, attempt, "a.png").await;
+            harness.log(job, attempt, &["one", "two", "three"]).await;
             if n % 4 == 0 {
                 harness.succeed(job, attempt).await;
             }
@@ -28,6 +29,11 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
         ("id state queue version policy { timeout } failure { code } progress { fraction }", 2),
         ("state command { name } profile { name } proxy { name } services { name }", 5),
         ("input result artifacts { name url } composed { display }", 10),
+        ("attempts(last: 1) { totalCount nodes { number worker { id } failure { code } } }", 6),
+        ("attempts(first: 3) { nodes { number composed { display } } }", 8),
+        ("events(first: 5) { totalCount nodes { version kind } }", 5),
+        ("log(first: 5) { totalCount nodes { text } }", 5),
+        ("log(last: 3) { nodes { text } }", 5),
         // Everything that can block a job is read as a claim reads it.
         ("waiting { reason explanation position blocker { id } }", 9),
     ] {
@@ -69,9 +75,13 @@ async fn queues_take_a_statement_for_each_part_that_is_selected() {
         let more = "INSERT INTO queues (name) SELECT 'q' || n FROM generate_series(3, 1000) AS n";
         harness.sql(if queues == 2 { names } else { more }).await;
         harness.sql("INSERT INTO queue_deltas (queue, queued) SELECT name, 1 FROM queues").await;
-        for (fields, most) in
-            [("name isPaused maxConcurrency", 1), ("counts { queued }", 2), ("oldestQueuedAt", 2), (all, 6)]
-        {
+        for (fields, most) in [
+            ("name isPaused maxConcurrency", 1),
+            ("counts { queued }", 2),
+            ("oldestQueuedAt", 2),
+            (r#"history(window: "PT3M") { at queuedDepth p50Wait }"#, 3),
+            (all, 7),
+        ] {
             statements.take_count();
             let data = harness.data(&format!("{{ queues {{ {fields} }} }}"), json!({})).await;
             assert_eq!(data["queues"].as_array().unwrap().len(), queues);

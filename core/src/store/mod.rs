@@ -152,7 +152,13 @@ impl Store {
     /// takes an advisory lock.
     #[tracing::instrument(name = "db.migrate", level = "debug", skip_all)]
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS.run(&self.pool).await.map_err(StoreError::from)
+        let mut connection = self.connection().await?;
+        // An index of a large table takes minutes. A lock is still waited for only as long as ever.
+        sqlx::query("SET statement_timeout = 0").execute(&mut *connection).await?;
+        MIGRATIONS.run(&mut *connection).await?;
+        // Without the setting, it may not go back to the pool.
+        connection.close().await?;
+        Ok(())
     }
 
     /// Fails with [`StoreError::Outdated`] if the schema lacks a migration of this version. A newer

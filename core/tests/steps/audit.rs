@@ -36,8 +36,8 @@ async fn of_mutation(fixture: &Fixture, mutation: &str) -> Vec<AuditEvent> {
 
 async fn actors(fixture: &Fixture, job: JobId) -> Vec<Option<String>> {
     let mut connection = fixture.store.connection().await.unwrap();
-    let events = events::of_job(&mut connection, job, 0, 100).await.unwrap();
-    events.into_iter().map(|event| event.actor).collect()
+    let events = events::after(&mut connection, &[(job, 0)], 100).await.unwrap();
+    events.into_iter().flat_map(|(_, events)| events).map(|event| event.actor).collect()
 }
 
 #[tokio::test]

@@ -35,41 +35,57 @@ async fn summed(fixture: &Fixture) -> HashMap<String, [i64; 3]> {
     sums.0
 }
 
+fn ended(counts: &Counts) -> [i64; 3] {
+    [counts.succeeded, counts.failed, counts.cancelled]
+}
+
 #[tokio::test]
 async fn what_ended_in_24_hours_is_exact_whenever_it_was_counted() {
     let fixture = Fixture::new().await;
     fixture.sql("INSERT INTO queues (name) VALUES ('a'), ('b'), ('idle')").await;
-    // Jobs ended in every minute of 30 hours, each minute with another number.
+    // Jobs ended in every minute of 30 hours, each minute with another number, but the newest ones
+    // alike, because the test may run across the end of a minute.
     fixture
         .sql(
             "INSERT INTO queue_minutes (queue, minute, started, succeeded, failed, cancelled)
-             SELECT queue, date_trunc('minute', now()) - n * interval '1 minute', 2, n % 7, n % 5, n % 3
-             FROM generate_series(1, 1800) AS n, unnest('{a,b}'::text[]) AS queue",
+             SELECT queue, date_trunc('minute', now()) - n * interval '1 minute', 2,
+                 CASE WHEN n > 5 THEN n % 7 ELSE 1 END, CASE WHEN n > 5 THEN n % 5 ELSE 1 END,
+                 CASE WHEN n > 5 THEN n % 3 ELSE 1 END
+             FROM generate_series(-2, 1800) AS n, unnest('{a,b}'::text[]) AS queue",
         )
         .await;
     fixture.sql("INSERT INTO queue_deltas (queue, succeeded, failed, cancelled) VALUES ('a', 3, 2, 1)").await;
+    let read = async || loop {
+        let (before, found) = (summed(&fixture).await, counts(&fixture).await);
+        // Else a minute has ended between the two.
+        if summed(&fixture).await == before {
+            return (found, before);
+        }
+    };
     let check = async |when: &str| {
-        let (found, summed) = (counts(&fixture).await, summed(&fixture).await);
+        let (found, summed) = read().await;
         for queue in ["a", "b", "idle"] {
-            let Counts { succeeded, failed, cancelled, .. } = &found[queue];
-            assert_eq!([*succeeded, *failed, *cancelled], summed[queue], "{when}: {queue}");
+            assert_eq!(ended(&found[queue]), summed[queue], "{when}: {queue}");
         }
         assert_eq!(found["idle"], Counts { queue: "idle".into(), ..Counts::default() }, "{when}");
         found
     };
     let found = check("never counted").await;
     assert!(found["a"].succeeded > 4000, "{found:?}");
-    count_day(&fixture.store).await.unwrap();
     let is_counted = "SELECT until = date_trunc('minute', now()) - interval '2 minutes'
         OR until = date_trunc('minute', now()) - interval '3 minutes' FROM queue_day";
-    assert!(fixture.value::<bool>(is_counted).await);
-    check("counted").await;
-    // As it would have been counted then.
+    // As it would have been counted then, also by a clock that was ahead.
     for until in [
-        "UPDATE queue_day SET until = date_trunc('minute', now()) - interval '45 minutes'",
-        "UPDATE queue_day SET until = date_trunc('minute', now()) - interval '23 hours'",
+        "UPDATE queue_day SET until = date_trunc('minute', now()) + interval '3 days'",
         "UPDATE queue_day SET until = date_trunc('minute', now()) - interval '26 hours'",
+        "UPDATE queue_day SET until = date_trunc('minute', now()) - interval '23 hours'",
+        "UPDATE queue_day SET until = date_trunc('minute', now()) - interval '45 minutes'",
     ] {
+        let (one, other) = tokio::join!(count_day(&fixture.store), count_day(&fixture.store));
+        one.unwrap();
+        other.unwrap();
+        assert!(fixture.value::<bool>(is_counted).await);
+        check("counted").await;
         fixture.sql(until).await;
         fixture
             .sql(
@@ -81,10 +97,11 @@ async fn what_ended_in_24_hours_is_exact_whenever_it_was_counted() {
             .await;
         check(until).await;
     }
-    // What is folded late counts from the next time on.
     fixture
         .sql("UPDATE queue_minutes SET failed = failed + 10 WHERE minute > now() - interval '1 hour'")
         .await;
+    let (found, summed) = read().await;
+    assert_ne!(ended(&found["b"]), summed["b"], "what is folded late counts from the next time on");
     count_day(&fixture.store).await.unwrap();
     let found = check("counted again").await;
     assert_eq!((found["b"].started_per_minute, found["b"].finished_per_minute), (2, 1 + 1 + 10 + 1));
@@ -124,9 +141,16 @@ async fn a_thousand_queues_are_read_without_their_million_jobs() {
             .await
     };
     let before = read().await;
-    let states = counters::states(&mut fixture.store.connection().await.unwrap()).await.unwrap();
+    let mut connection = fixture.store.connection().await.unwrap();
+    let states = counters::states(&mut connection).await.unwrap();
+    drop(connection);
     assert_eq!(states.len(), 1000);
     assert!(states.iter().all(|state| state.oldest_ready_at.is_some() && state.counts.succeeded == 500));
-    let read = read().await - before;
-    assert!(read < 12_000, "{read} rows were read");
+    let of_states = read().await - before;
+    assert!(of_states < 12_000, "{of_states} rows were read");
+    let names: Vec<String> = states.into_iter().map(|state| state.record.name).collect();
+    let ready = counters::ready(&mut fixture.store.connection().await.unwrap(), &names, 10).await.unwrap();
+    assert!(ready.len() == 1000 && ready.iter().all(|(_, ready)| *ready == 10));
+    let of_ready = read().await - before - of_states;
+    assert!(of_ready < 15_000, "{of_ready} rows were read");
 }

@@ -7,7 +7,7 @@ use callboard::{
     steps::run::{keep_artifact::keep_artifact, note_progress::note_progress},
     store::jobs::{
         artifacts::{self, ArtifactRecord},
-        logs::{self, Appended},
+        logs::{self, Appended, LineRange},
         progress::Report,
         records,
     },
@@ -68,7 +68,7 @@ async fn texts_of_every_kind_are_stored() {
         let mut connection = fixture.store.connection().await.unwrap();
         let record = records::by_ids(&mut connection, &[job]).await.unwrap().remove(0);
         assert_eq!(record.failure.map(|failure| failure.message), Some(stored.clone()), "{text:?}");
-        let lines = logs::range(&mut connection, job, 1, 9).await.unwrap();
+        let lines = logs::range(&mut connection, LineRange::all(job)).await.unwrap();
         assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), [stored.as_str()]);
         let file = artifacts::by_id(&mut connection, file.id).await.unwrap().unwrap();
         assert_eq!((file.name, file.content_type), (stored.clone(), stored));

@@ -1,7 +1,8 @@
 //! Pages of a job's attempts, ordered by their contiguous numbers.
 
-use async_graphql::{Context, Result};
-use callboard::{ids::JobId, store::jobs::attempts};
+use async_graphql::{Context, Error, Result};
+use callboard::{ids::JobId, store::jobs::attempts::AttemptsPage};
+use futures::future::try_join_all;
 use uuid::Uuid;
 
 use super::Attempt;
@@ -9,8 +10,8 @@ use crate::{
     cursor::{Cursor as _, Keyset},
     error::{ApiError, Code},
     graphql::{
+        job::JobContext,
         page::{PAGE_MAX, Page},
-        reads,
     },
 };
 
@@ -25,7 +26,7 @@ crate::connection!(
 /// The job and the attempt's number.
 type AttemptKeyset = Keyset<(Uuid, i32)>;
 
-/// Returns a page of a job's attempts. `newest` is the number of the newest one.
+/// Returns a page of a job's attempts. Batched. `newest` is the number of the newest one.
 pub async fn list(
     ctx: &Context<'_>,
     job: JobId,
@@ -39,13 +40,21 @@ pub async fn list(
             ApiError::new(Code::BadCursor, "The cursor belongs to the attempts of another job.").into()
         );
     }
-    let after = page.after.as_ref().map_or(0, |place| place.0.1);
-    let before = page.before.as_ref().map_or(i32::MAX, |place| place.0.1);
-    let between = after.saturating_add(1)..=before.saturating_sub(1);
-    let mut connection = reads::connection(ctx).await?;
-    let rows = attempts::of_job(&mut connection, job, between, page.is_from_end, page.rows()).await?;
-    drop(connection);
-    let (rows, bounds) = page.cut(rows);
-    let items = rows.into_iter().map(|row| (Keyset((job.uuid(), row.number)).encode(), Attempt::from(row)));
-    Ok(AttemptConnection::new(items, bounds, Some(i64::from(newest))))
+    let request = AttemptsPage {
+        job,
+        after: page.after.as_ref().map_or(0, |place| place.0.1),
+        before: page.before.as_ref().map_or(i32::MAX, |place| place.0.1),
+        is_from_end: page.is_from_end,
+        rows: page.rows(),
+    };
+    let readers = &JobContext::of(ctx)?.readers;
+    let (rows, bounds) = page.cut(readers.attempts_of(request).await?.unwrap_or_default());
+    let attempt = |(number, id)| async move {
+        // None if it was pruned meanwhile.
+        let record = readers.attempt(id).await?;
+        let cursor = Keyset((job.uuid(), number)).encode();
+        Ok::<_, Error>(record.map(|record| (cursor, Attempt::from(record))))
+    };
+    let items = try_join_all(rows.into_iter().map(attempt)).await?;
+    Ok(AttemptConnection::new(items.into_iter().flatten(), bounds, Some(i64::from(newest))))
 }

@@ -60,9 +60,9 @@ impl AttemptOutcome {
 #[derive(Debug, Clone)]
 pub struct Attempt(Arc<AttemptRecord>);
 
-impl From<AttemptRecord> for Attempt {
-    fn from(record: AttemptRecord) -> Self {
-        Self(Arc::new(record))
+impl From<Arc<AttemptRecord>> for Attempt {
+    fn from(record: Arc<AttemptRecord>) -> Self {
+        Self(record)
     }
 }
 
@@ -103,13 +103,14 @@ impl Attempt {
     /// The command as it ran, with secrets masked as `***`. Until the worker reports it, and if it
     /// never does, the command as the job's next attempt would run it.
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
+        let readers = &JobContext::of(ctx)?.readers;
         if is_kept_back(ctx, self.0.job).await? {
-            let record = JobContext::of(ctx)?.readers.record(self.0.job).await?;
+            let record = readers.record(self.0.job).await?;
             let gone = || ApiError::new(Code::NotFound, "The attempt's job no longer exists.");
             return Ok(hidden_command(record.ok_or_else(gone)?.kind).into());
         }
-        if let Some(composed) = &self.0.composed {
-            return Ok(composed.clone().into());
+        if let Some(composed) = readers.attempt_composed(self.0.id).await? {
+            return Ok(composed.as_ref().clone().into());
         }
         let composed = Box::pin(Composed::of(ctx)?.now(self.0.job)).await?;
         let gone = || ApiError::new(Code::NotFound, "The attempt's job no longer exists.");

@@ -1,21 +1,15 @@
 //! The GraphQL type `JobEvent`, used by lists and subscriptions.
 
 use async_graphql::{Context, Enum, Object, Result};
-use callboard::{
-    clock::Time,
-    ids::JobId,
-    job::EventKind,
-    store::jobs::events::{self, EventRecord},
-};
+use callboard::{clock::Time, ids::JobId, job::EventKind, store::jobs::events::EventRecord};
 
-use super::{Job, JobState, object, privacy::is_kept_back};
+use super::{Job, JobContext, JobState, object, privacy::is_kept_back};
 use crate::{
     cursor::Cursor as _,
     error::{ApiError, Code},
     feed::{EventCursor, Following, JobNews},
     graphql::{
         page::{PAGE_MAX, Page, asks_for_total},
-        reads,
         scalars::DateTime,
     },
 };
@@ -194,7 +188,7 @@ impl JobEvent {
     }
 }
 
-/// Returns a page of a job's events.
+/// Returns a page of a job's events. Batched.
 pub(super) async fn list(
     ctx: &Context<'_>,
     job: JobId,
@@ -206,11 +200,16 @@ pub(super) async fn list(
         return Err(ApiError::new(Code::BadCursor, "`after` is a cursor of another job.").into());
     }
     let from = page.after.map_or(0, |cursor| cursor.version);
-    let mut connection = reads::connection(ctx).await?;
-    let rows = events::of_job(&mut connection, job, from, page.rows()).await?;
-    let total = if asks_for_total(ctx) { Some(events::count(&mut connection, job).await?) } else { None };
-    drop(connection);
-    let (rows, bounds) = page.cut(rows);
+    let readers = &JobContext::of(ctx)?.readers;
+    let is_counted = asks_for_total(ctx);
+    let total = async {
+        if !is_counted {
+            return Ok(None);
+        }
+        Ok(Some(readers.events_count(job).await?.unwrap_or_default()))
+    };
+    let (rows, total) = futures::try_join!(readers.events_after((job, from, page.rows())), total)?;
+    let (rows, bounds) = page.cut(rows.unwrap_or_default());
     let items = rows.into_iter().map(|event| {
         let cursor = EventCursor { job, version: event.version }.encode();
         (cursor, JobEvent::from(event))

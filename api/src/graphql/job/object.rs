@@ -216,7 +216,7 @@ impl Job {
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<AttemptConnection> {
         let newest = self.record(ctx).await?.attempt;
-        attempt::list(ctx, self.id, newest, (first, after), (last, before)).await
+        Box::pin(attempt::list(ctx, self.id, newest, (first, after), (last, before))).await
     }
 
     /// Progress that the newest attempt reported. Null until it reports any.
@@ -295,7 +295,7 @@ impl Job {
         #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
         #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
     ) -> Result<JobEventConnection> {
-        event::list(ctx, self.id, first, after).await
+        Box::pin(event::list(ctx, self.id, first, after)).await
     }
 
     /// The schedule that enqueued the job. Null when no schedule did, or when it has been deleted.

@@ -1,12 +1,11 @@
 //! Pages of a job's log lines. Lines are numbered without gaps, so a page is a range of sequences.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Result};
 use callboard::{
     ids::JobId,
-    store::{
-        Connection, StoreError,
-        jobs::logs::{self, Search},
-    },
+    store::jobs::logs::{self, LineRange, Search},
 };
 
 use super::LogLine;
@@ -15,6 +14,7 @@ use crate::{
     error::{ApiError, Code},
     feed::LogCursor,
     graphql::{
+        job::JobContext,
         page::{Bounds, Page, asks_for_total},
         query_limits::page_cost,
         reads,
@@ -64,9 +64,7 @@ pub async fn list(ctx: &Context<'_>, job: JobId, request: LogRequest) -> Result<
     let search = check_search(request.search)?;
     let reading =
         Reading { job, attempt: request.attempt, search, page, from: request.from_sequence.unwrap_or(1) };
-    let mut connection = reads::connection(ctx).await?;
-    let found = reading.read(&mut connection, asks_for_total(ctx)).await?;
-    drop(connection);
+    let found = reading.read(ctx).await?;
     let items = found.lines.into_iter().map(|line| {
         let cursor = LogCursor { job, sequence: line.sequence }.encode();
         (cursor, LogLine::from(line))
@@ -98,9 +96,9 @@ struct Found {
 }
 
 impl Reading {
-    async fn read(&self, connection: &mut Connection, with_total: bool) -> Result<Found, StoreError> {
-        let stored = logs::bounds(connection, self.job, self.attempt).await?;
-        let Some((first, last)) = stored else {
+    async fn read(&self, ctx: &Context<'_>) -> Result<Found> {
+        let stored = JobContext::of(ctx)?.readers.log_bounds((self.job, self.attempt)).await?;
+        let Some(LineRange { from: first, to: last, .. }) = stored else {
             return Ok(Found { lines: Vec::new(), bounds: Bounds::default(), total: Some(0) });
         };
         let low = self.page.after.map_or(first, |cursor| first.max(cursor.sequence + 1));
@@ -109,46 +107,44 @@ impl Reading {
         match &self.search {
             Some(text) => {
                 let search = Search { text: text.clone(), attempt: self.attempt };
-                self.search(connection, &search, (low, high), with_total).await
+                self.search(ctx, &search, (low, high)).await
             }
-            None => self.slice(connection, (first.max(i64::from(self.from)), last), (low, high)).await,
+            None => self.slice(ctx, (first.max(i64::from(self.from)), last), (low, high)).await,
         }
     }
 
     /// Reads the lines between `low` and `high`. `stored` holds the first and last sequence of the
-    /// list.
-    async fn slice(
-        &self,
-        connection: &mut Connection,
-        stored: (i64, i64),
-        (low, high): (i64, i64),
-    ) -> Result<Found, StoreError> {
+    /// list. Batched.
+    async fn slice(&self, ctx: &Context<'_>, stored: (i64, i64), (low, high): (i64, i64)) -> Result<Found> {
         let limit = i64::from(self.page.limit);
         let (from, to) = if self.page.is_from_end {
             (low.max(high - limit + 1), high)
         } else {
             (low, high.min(low + limit - 1))
         };
-        let lines = if from <= to { logs::range(connection, self.job, from, to).await? } else { Vec::new() };
-        let bounds = Bounds { has_previous: from > stored.0, has_next: to < stored.1 };
-        Ok(Found { lines, bounds, total: Some((stored.1 - stored.0 + 1).max(0)) })
-    }
-
-    async fn search(
-        &self,
-        connection: &mut Connection,
-        search: &Search,
-        between: (i64, i64),
-        with_total: bool,
-    ) -> Result<Found, StoreError> {
-        let (page, rows) = (&self.page, self.page.rows());
-        let lines = logs::matching(connection, self.job, search, between, page.is_from_end, rows).await?;
-        let from = i64::from(self.from);
-        let total = if with_total {
-            Some(logs::count_matching(connection, self.job, search, from).await?)
+        let lines = if from <= to {
+            JobContext::of(ctx)?.readers.log_lines(LineRange { job: self.job, from, to }).await?
         } else {
             None
         };
+        let bounds = Bounds { has_previous: from > stored.0, has_next: to < stored.1 };
+        let lines = lines.map(Arc::unwrap_or_clone).unwrap_or_default();
+        Ok(Found { lines, bounds, total: Some((stored.1 - stored.0 + 1).max(0)) })
+    }
+
+    /// Searches one log, in a statement of its own: it reads all of the log.
+    async fn search(&self, ctx: &Context<'_>, search: &Search, between: (i64, i64)) -> Result<Found> {
+        let (page, rows) = (&self.page, self.page.rows());
+        let mut connection = reads::connection(ctx).await?;
+        let lines =
+            logs::matching(&mut connection, self.job, search, between, page.is_from_end, rows).await?;
+        let from = i64::from(self.from);
+        let total = if asks_for_total(ctx) {
+            Some(logs::count_matching(&mut connection, self.job, search, from).await?)
+        } else {
+            None
+        };
+        drop(connection);
         let (lines, bounds) = page.cut(lines);
         Ok(Found { lines, bounds, total })
     }

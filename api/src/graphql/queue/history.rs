@@ -4,7 +4,7 @@ use async_graphql::{Context, Result, SimpleObject};
 use callboard::{
     clock::{self, Time},
     duration::IsoDuration,
-    store::queues::history::{self, Point},
+    store::queues::history::{Point, Steps},
 };
 use chrono::DateTime as Instant;
 
@@ -13,7 +13,6 @@ use crate::{
     error::{ApiError, Code},
     graphql::{
         job::JobContext,
-        reads,
         scalars::{DateTime, Duration},
     },
 };
@@ -97,7 +96,7 @@ fn begin_of_step(at: Time, step: u64) -> Time {
     Instant::from_timestamp(seconds, 0).unwrap_or(at)
 }
 
-/// Returns the history of a queue.
+/// Returns the history of a queue. Batched.
 pub(super) async fn of(
     ctx: &Context<'_>,
     queue: &str,
@@ -106,11 +105,14 @@ pub(super) async fn of(
 ) -> Result<Vec<QueuePoint>> {
     let (step, count) = steps(window.as_ref(), step.as_ref())?;
     let from = begin_of_step(clock::now(), step) - std::time::Duration::from_secs(step * (count - 1));
-    let mut connection = reads::connection(ctx).await?;
-    let count = i32::try_from(count).unwrap_or(i32::MAX);
-    let step = std::time::Duration::from_secs(step);
-    let points = history::history(&mut connection, queue, from, step, count).await?;
-    Ok(points.into_iter().map(QueuePoint::from).collect())
+    let steps = Steps {
+        from,
+        length: std::time::Duration::from_secs(step),
+        count: i32::try_from(count).unwrap_or(i32::MAX),
+    };
+    // None if the queue was deleted meanwhile.
+    let points = JobContext::of(ctx)?.readers.history((queue.to_owned(), steps)).await?;
+    Ok(points.unwrap_or_default().into_iter().map(QueuePoint::from).collect())
 }
 
 /// Estimates when no jobs are ready any more, at the pace of the last full minutes.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, Result, SimpleObject};
+use async_graphql::{Context, Error, ID, Object, Result, SimpleObject};
 use callboard::{
     clock::Time,
     duration::IsoDuration,
@@ -14,10 +14,13 @@ use super::{
     history::{self, QueuePoint},
     shown,
 };
-use crate::graphql::{
-    job::JobContext,
-    reads,
-    scalars::{DateTime, Duration},
+use crate::{
+    allowance::Allowance,
+    graphql::{
+        job::JobContext,
+        reads,
+        scalars::{DateTime, Duration},
+    },
 };
 
 /// Number of jobs by state. The finished states count the last 24 hours.
@@ -69,13 +72,11 @@ impl From<QueueState> for Queue {
 
 impl Queue {
     async fn read_counts(&self, ctx: &Context<'_>) -> Result<Arc<Counts>> {
-        match &self.snapshot {
-            Some(snapshot) => Ok(Arc::clone(&snapshot.counts)),
-            // None if it was deleted meanwhile.
-            None => {
-                Ok(JobContext::of(ctx)?.readers.counts(self.record.name.clone()).await?.unwrap_or_default())
-            }
+        if let Some(snapshot) = &self.snapshot {
+            return Ok(Arc::clone(&snapshot.counts));
         }
+        let counts = JobContext::of(ctx)?.readers.counts(self.record.name.clone()).await?;
+        counts.ok_or_else(|| Error::new("the counts of a queue were not read"))
     }
 }
 
@@ -180,7 +181,7 @@ impl Queue {
         )]
         step: Option<Duration>,
     ) -> Result<Vec<QueuePoint>> {
-        history::of(ctx, &self.record.name, window, step).await
+        Box::pin(history::of(ctx, &self.record.name, window, step)).await
     }
 
     /// Number of attempts that started in the last full minute.
@@ -194,6 +195,9 @@ impl Queue {
     }
 }
 
+/// What a queue of a list weighs beside its values.
+const QUEUE_BYTES: usize = 256;
+
 /// The query fields of queues.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct QueueQuery;
@@ -203,6 +207,11 @@ impl QueueQuery {
     /// Returns all queues, ordered by name.
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
         let mut connection = reads::connection(ctx).await?;
-        Ok(counters::queues(&mut connection).await?.into_iter().map(Queue::from).collect())
+        let queues = counters::queues(&mut connection).await?;
+        drop(connection);
+        // Their number is no part of the operation's cost, so they are weighed before their fields
+        // take memory.
+        ctx.data::<Arc<Allowance>>()?.charge(queues.len() * QUEUE_BYTES).await?;
+        Ok(queues.into_iter().map(Queue::from).collect())
     }
 }

@@ -2,7 +2,8 @@
 //! minute, and makes the coming days' partitions.
 //!
 //! Duties of every worker and of the API, because jobs may be enqueued for days before there is a
-//! worker. One transaction a round. What a dead process leaves, the next round folds.
+//! worker. Folding is one transaction a round, and what a dead process leaves, the next round
+//! folds. Counting reads first and then writes in one statement.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -37,9 +38,13 @@ pub async fn make_partitions(store: &Store) -> Result<(), StoreError> {
     commit(transaction).await
 }
 
-/// Counts the jobs of each queue that ended in the last 24 hours.
+/// Counts the jobs of each queue that ended in the last 24 hours, unless another process has.
 pub async fn count_day(store: &Store) -> Result<(), StoreError> {
-    counters::count_day(&mut *store.connection().await?).await
+    let mut connection = store.connection().await?;
+    match counters::sum_day(&mut connection).await? {
+        Some(day) => counters::store_day(&mut connection, &day).await,
+        None => Ok(()),
+    }
 }
 
 /// Does all of it for as long as it is polled. Logs failures and tries again.

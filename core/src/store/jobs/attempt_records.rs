@@ -1,4 +1,4 @@
-//! Reads attempts: of a job, by id, and the newest of each job.
+//! Reads attempts: pages of a job's, by id, and the newest of each job.
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::{
     compose::ComposedCommand,
     ids::{AttemptId, JobId, ProxyId, WorkerId},
     job::Failure,
-    store::{Connection, StoreError, from_json},
+    store::{Connection, StoreError, columns::query_rows, from_json},
 };
 
 /// An attempt as the API shows it.
@@ -26,8 +26,6 @@ pub struct AttemptRecord {
     pub worker: WorkerId,
     /// The proxy that it used.
     pub proxy: Option<ProxyId>,
-    /// The masked command. `None` if the attempt was lost before it was stored.
-    pub composed: Option<ComposedCommand>,
     /// When the job became ready.
     pub queued_at: Time,
     /// When it started.
@@ -47,7 +45,6 @@ struct Row {
     outcome: Option<String>,
     worker_id: Uuid,
     proxy_id: Option<Uuid>,
-    composed: Option<serde_json::Value>,
     queued_at: Time,
     started_at: Time,
     finished_at: Option<Time>,
@@ -67,7 +64,6 @@ impl Row {
             outcome: self.outcome,
             worker: self.worker_id.into(),
             proxy: self.proxy_id.map(ProxyId::from),
-            composed: self.composed.map(|json| from_json("attempts", "composed", json)).transpose()?,
             queued_at: self.queued_at,
             started_at: self.started_at,
             finished_at: self.finished_at,
@@ -82,54 +78,6 @@ impl Row {
     }
 }
 
-/// A statement that returns attempts. Its parts are the condition for rows of `attempts`, the
-/// condition for running attempts without such a row, and what comes after.
-macro_rules! attempt_rows {
-    ($noted:literal, $running:literal, $after:literal $(, $argument:expr)* $(,)?) => {
-        sqlx::query_as!(
-            Row,
-            r#"SELECT id AS "id!", job_id AS "job_id!", number AS "number!", outcome,
-                worker_id AS "worker_id!", proxy_id, composed, queued_at AS "queued_at!",
-                started_at AS "started_at!", finished_at, exit_code, signal, failure,
-                peak_memory_bytes, cpu_ms
-            FROM (
-                SELECT id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at,
-                    started_at, finished_at, exit_code, signal, failure, peak_memory_bytes, cpu_ms
-                FROM attempts WHERE "# + $noted + "
-                UNION ALL
-                SELECT attempt_id, job_id, attempt, NULL, worker_id, attempt_proxy_id, NULL, queued_at,
-                    attempt_at, NULL, NULL, NULL, NULL, NULL, NULL
-                FROM live_jobs WHERE " + $running + "
-                    AND NOT EXISTS (SELECT FROM attempts WHERE attempts.id = live_jobs.attempt_id)
-            ) AS attempt " + $after
-            $(, $argument)*
-        )
-    };
-}
-
-/// Attempts of a job with these numbers, ascending or descending, at most `limit`. Includes the
-/// running attempt, even if it has no row yet.
-#[tracing::instrument(name = "db.attempts.of_job", level = "debug", skip_all)]
-pub async fn of_job(
-    connection: &mut Connection,
-    job: JobId,
-    numbers: std::ops::RangeInclusive<i32>,
-    is_descending: bool,
-    limit: i64,
-) -> Result<Vec<AttemptRecord>, StoreError> {
-    let rows = attempt_rows!(
-        "job_id = $1",
-        "job_id = $1 AND state = 'running'",
-        "WHERE number BETWEEN $2 AND $3 ORDER BY CASE WHEN $4 THEN -number ELSE number END LIMIT $5",
-        job.uuid(),
-        *numbers.start(),
-        *numbers.end(),
-        is_descending,
-        limit,
-    );
-    rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
-}
-
 /// Loads attempts by id, in any order. Finds running attempts, even if they have no row yet.
 #[tracing::instrument(name = "db.attempts.by_ids", level = "debug", skip_all)]
 pub async fn by_ids(
@@ -137,8 +85,91 @@ pub async fn by_ids(
     attempts: &[AttemptId],
 ) -> Result<Vec<AttemptRecord>, StoreError> {
     let ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.uuid()).collect();
-    let rows = attempt_rows!("id = ANY($1)", "worker_id IS NOT NULL AND attempt_id = ANY($1)", "", &ids);
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT id AS "id!", job_id AS "job_id!", number AS "number!", outcome, worker_id AS "worker_id!", proxy_id,
+            queued_at AS "queued_at!", started_at AS "started_at!", finished_at, exit_code, signal, failure,
+            peak_memory_bytes, cpu_ms
+        FROM attempts WHERE id = ANY($1)
+        UNION ALL
+        SELECT attempt_id, job_id, attempt, NULL, worker_id, attempt_proxy_id, queued_at, attempt_at,
+            NULL, NULL, NULL, NULL, NULL, NULL
+        FROM live_jobs WHERE worker_id IS NOT NULL AND attempt_id = ANY($1)
+            AND NOT EXISTS (SELECT FROM attempts WHERE attempts.id = live_jobs.attempt_id)
+        "#,
+        &ids
+    );
     rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
+}
+
+/// A page of the attempts of a job, by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AttemptsPage {
+    /// The job.
+    pub job: JobId,
+    /// Only numbers above this one. 0 for all.
+    pub after: i32,
+    /// Only numbers below this one. `i32::MAX` for all.
+    pub before: i32,
+    /// Whether to read from the end of the range, which also reverses the rows.
+    pub is_from_end: bool,
+    /// Maximum number of rows.
+    pub rows: i64,
+}
+
+/// Pages of attempts: the index of the request, the number and the attempt, in the order of
+/// reading. Includes running attempts, even if they have no row yet.
+#[tracing::instrument(name = "db.attempts.pages", level = "debug", skip_all)]
+pub async fn pages(
+    connection: &mut Connection,
+    pages: &[AttemptsPage],
+) -> Result<Vec<(usize, i32, AttemptId)>, StoreError> {
+    let rows = query_rows!(
+        query for (index, page) in (0_i64..).zip(pages),
+        r#"SELECT page.index AS "index!", attempt.number AS "number!", attempt.id AS "id!" FROM"#,
+        "page" {
+            "index": "bigint[]" = index;
+            "job_id": "uuid[]" = page.job.uuid();
+            "after": "integer[]" = page.after;
+            "before": "integer[]" = page.before;
+            "is_from_end": "boolean[]" = page.is_from_end;
+            "most": "bigint[]" = page.rows;
+        },
+        "CROSS JOIN LATERAL (
+            SELECT number, id FROM (
+                SELECT number, id FROM attempts WHERE job_id = page.job_id
+                UNION ALL
+                SELECT attempt, attempt_id FROM live_jobs WHERE job_id = page.job_id AND state = 'running'
+                    AND NOT EXISTS (SELECT FROM attempts WHERE attempts.id = live_jobs.attempt_id)
+            ) AS each (number, id)
+            WHERE number > page.after AND number < page.before
+            ORDER BY CASE WHEN page.is_from_end THEN -number ELSE number END LIMIT page.most
+        ) AS attempt
+        ORDER BY page.index, CASE WHEN page.is_from_end THEN -attempt.number ELSE attempt.number END",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.index as usize, row.number, row.id.into())).collect())
+}
+
+/// The masked commands of attempts, in any order. Attempts whose command was not stored, because
+/// they have just started or were lost, are left out.
+#[tracing::instrument(name = "db.attempts.composed", level = "debug", skip_all)]
+pub async fn composed(
+    connection: &mut Connection,
+    attempts: &[AttemptId],
+) -> Result<Vec<(AttemptId, ComposedCommand)>, StoreError> {
+    let ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT id, composed AS "composed!" FROM attempts WHERE id = ANY($1) AND composed IS NOT NULL"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok((row.id.into(), from_json("attempts", "composed", row.composed)?)))
+        .collect()
 }
 
 /// What the newest attempt of a job runs or ran.

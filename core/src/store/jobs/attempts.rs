@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-pub use super::attempt_records::{AttemptRecord, Newest, by_ids, newest, of_job};
+pub use super::attempt_records::{AttemptRecord, AttemptsPage, Newest, by_ids, composed, newest, pages};
 use super::live;
 use crate::{
     clock::Time,

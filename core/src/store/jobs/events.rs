@@ -36,27 +36,6 @@ pub struct EventRecord {
     pub txid: i64,
 }
 
-/// Events of one job with a version above `after`, ascending, at most `most`.
-#[tracing::instrument(name = "db.events.of_job", level = "debug", skip_all)]
-pub async fn of_job(
-    connection: &mut Connection,
-    job: JobId,
-    after: i32,
-    most: i64,
-) -> Result<Vec<EventRecord>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT job_id, version, at, kind, state, prior_state, attempt, message, actor, txid FROM job_events
-         WHERE job_id = $1 AND version > $2 ORDER BY version LIMIT $3",
-        job.uuid(),
-        after,
-        most
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(Row::read).collect()
-}
-
 /// A job and a version of it, with the events that come after that version.
 pub type EventsAfter = ((JobId, i32), Vec<EventRecord>);
 
@@ -110,12 +89,17 @@ pub async fn after(
     Ok(found)
 }
 
-/// The number of stored events of a job.
-#[tracing::instrument(name = "db.events.count", level = "debug", skip_all)]
-pub async fn count(connection: &mut Connection, job: JobId) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM job_events WHERE job_id = $1"#, job.uuid())
-        .fetch_one(connection)
-        .await?)
+/// The numbers of stored events of jobs. Jobs without events are left out.
+#[tracing::instrument(name = "db.events.counts", level = "debug", skip_all)]
+pub async fn counts(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<(JobId, i64)>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT job_id, count(*) AS "count!" FROM job_events WHERE job_id = ANY($1) GROUP BY job_id"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.count)).collect())
 }
 
 /// The position below which all events are committed and visible.

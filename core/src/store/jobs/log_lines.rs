@@ -1,81 +1,62 @@
 //! Reads the log lines of jobs by sequence.
 
-use uuid::Uuid;
-
 use super::logs::{LogLine, LogStream};
 use crate::{
     clock::Time,
     ids::JobId,
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::query_rows},
 };
 
-/// The stored lines of a job with a sequence in `from..=to`, ascending. Reads only chunks that have
-/// such lines.
-#[tracing::instrument(name = "db.logs.range", level = "debug", skip_all)]
-pub async fn range(
-    connection: &mut Connection,
-    job: JobId,
-    from: i64,
-    to: i64,
-) -> Result<Vec<LogLine>, StoreError> {
-    let chunks = sqlx::query_as!(
-        Chunk,
-        r#"
-        SELECT first_sequence, attempt, at, streams, offsets_ms, lines FROM log_chunks
-        WHERE job_id = $1 AND first_sequence <= $3
-            AND first_sequence >= coalesce((SELECT max(first_sequence) FROM log_chunks
-                WHERE job_id = $1 AND first_sequence <= $2), 0)
-        ORDER BY first_sequence
-        "#,
-        job.uuid(),
-        from,
-        to,
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut lines = Vec::new();
-    for chunk in &chunks {
-        chunk.read(from, to, &mut lines)?;
-    }
-    Ok(lines)
+/// A range of the lines of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LineRange {
+    /// The job.
+    pub job: JobId,
+    /// The first sequence.
+    pub from: i64,
+    /// The last sequence.
+    pub to: i64,
 }
 
-/// A job and a sequence of its log, with the lines that come after it.
-pub type LinesAfter = ((JobId, i64), Vec<LogLine>);
+impl LineRange {
+    /// All lines of a job.
+    pub const fn all(job: JobId) -> Self {
+        Self { job, from: 1, to: i64::MAX }
+    }
+}
 
-/// For each pair of job and sequence, up to `most` stored lines right after the sequence,
-/// ascending. Pairs without such lines are left out.
-#[tracing::instrument(name = "db.logs.after", level = "debug", skip_all)]
-pub async fn after(
+/// The stored lines of ranges, ascending. Ranges without lines are left out. Reads only chunks that
+/// have such lines.
+#[tracing::instrument(name = "db.logs.ranges", level = "debug", skip_all)]
+pub async fn ranges(
     connection: &mut Connection,
-    wanted: &[(JobId, i64)],
-    most: i64,
-) -> Result<Vec<LinesAfter>, StoreError> {
-    let (jobs, sequences): (Vec<Uuid>, Vec<i64>) =
-        wanted.iter().map(|(job, sequence)| (job.uuid(), *sequence)).unzip();
-    let rows = sqlx::query!(
-        r#"
-        SELECT wanted.job_id AS "job_id!", wanted.sequence AS "sequence!", chunk.first_sequence AS "first_sequence!",
-            chunk.attempt AS "attempt!", chunk.at AS "at!", chunk.streams AS "streams!",
-            chunk.offsets_ms AS "offsets_ms!", chunk.lines AS "lines!"
-        FROM unnest($1::uuid[], $2::bigint[]) AS wanted (job_id, sequence) CROSS JOIN LATERAL (
+    ranges: &[LineRange],
+) -> Result<Vec<(LineRange, Vec<LogLine>)>, StoreError> {
+    let rows = query_rows!(
+        query for (index, range) in (0_i64..).zip(ranges),
+        r#"SELECT wanted.index AS "index!", chunk.first_sequence AS "first_sequence!", chunk.attempt AS "attempt!",
+            chunk.at AS "at!", chunk.streams AS "streams!", chunk.offsets_ms AS "offsets_ms!", chunk.lines AS "lines!"
+        FROM"#,
+        "wanted" {
+            "index": "bigint[]" = index;
+            "job_id": "uuid[]" = range.job.uuid();
+            "low": "bigint[]" = range.from;
+            "high": "bigint[]" = range.to;
+        },
+        "CROSS JOIN LATERAL (
             SELECT * FROM log_chunks
-            WHERE log_chunks.job_id = wanted.job_id AND first_sequence <= wanted.sequence + $3
+            WHERE log_chunks.job_id = wanted.job_id AND first_sequence <= wanted.high
                 AND first_sequence >= coalesce((SELECT max(first_sequence) FROM log_chunks
-                    WHERE log_chunks.job_id = wanted.job_id AND first_sequence <= wanted.sequence + 1), 0)
+                    WHERE log_chunks.job_id = wanted.job_id AND first_sequence <= wanted.low), 0)
             ORDER BY first_sequence
         ) AS chunk
-        ORDER BY wanted.job_id, wanted.sequence, chunk.first_sequence
-        "#,
-        &jobs,
-        &sequences,
-        most
+        ORDER BY wanted.index, chunk.first_sequence",
     )
     .fetch_all(connection)
     .await?;
-    let mut found: Vec<((JobId, i64), Vec<LogLine>)> = Vec::new();
+    let mut found: Vec<(LineRange, Vec<LogLine>)> = Vec::new();
     for row in rows {
-        let key = (JobId::from(row.job_id), row.sequence);
+        let range = ranges[row.index as usize];
         let chunk = Chunk {
             first_sequence: row.first_sequence,
             attempt: row.attempt,
@@ -84,39 +65,56 @@ pub async fn after(
             offsets_ms: row.offsets_ms,
             lines: row.lines,
         };
-        if found.last().is_none_or(|(last, _)| *last != key) {
-            found.push((key, Vec::new()));
+        if found.last().is_none_or(|(last, _)| *last != range) {
+            found.push((range, Vec::new()));
         }
         if let Some((_, lines)) = found.last_mut() {
-            chunk.read(key.1 + 1, key.1 + most, lines)?;
+            chunk.read(range.from, range.to, lines)?;
         }
     }
     Ok(found)
 }
 
-/// Sequences of the first and the last stored line, of one attempt or of all. `None` if no lines
-/// are stored.
+/// The stored lines of one range, ascending.
+pub async fn range(connection: &mut Connection, range: LineRange) -> Result<Vec<LogLine>, StoreError> {
+    Ok(ranges(connection, &[range]).await?.into_iter().flat_map(|(_, lines)| lines).collect())
+}
+
+/// The log of a job, or of one of its attempts.
+pub type LogOf = (JobId, Option<i32>);
+
+/// From the first to the last stored line of logs. Those without stored lines are left out.
 #[tracing::instrument(name = "db.logs.bounds", level = "debug", skip_all)]
 pub async fn bounds(
     connection: &mut Connection,
-    job: JobId,
-    attempt: Option<i32>,
-) -> Result<Option<(i64, i64)>, StoreError> {
-    let row = sqlx::query!(
-        r#"
-        SELECT
-            (SELECT first_sequence FROM log_chunks WHERE job_id = $1 AND ($2::integer IS NULL OR attempt = $2)
-                ORDER BY first_sequence LIMIT 1) AS first,
-            (SELECT first_sequence + line_count - 1 FROM log_chunks
-                WHERE job_id = $1 AND ($2::integer IS NULL OR attempt = $2)
-                ORDER BY first_sequence DESC LIMIT 1) AS last
-        "#,
-        job.uuid(),
-        attempt
+    logs: &[LogOf],
+) -> Result<Vec<(LogOf, LineRange)>, StoreError> {
+    let rows = query_rows!(
+        query for (index, (job, attempt)) in (0_i64..).zip(logs),
+        r#"SELECT wanted.index AS "index!", newest.first_sequence + newest.line_count - 1 AS "last!",
+            oldest.first_sequence AS "first!" FROM"#,
+        "wanted" {
+            "index": "bigint[]" = index;
+            "job_id": "uuid[]" = job.uuid();
+            "attempt": "integer[]" as Option<i32> = *attempt;
+        },
+        "CROSS JOIN LATERAL (
+            SELECT first_sequence FROM log_chunks
+            WHERE job_id = wanted.job_id AND (wanted.attempt IS NULL OR attempt = wanted.attempt)
+            ORDER BY first_sequence LIMIT 1
+        ) AS oldest CROSS JOIN LATERAL (
+            SELECT first_sequence, line_count FROM log_chunks
+            WHERE job_id = wanted.job_id AND (wanted.attempt IS NULL OR attempt = wanted.attempt)
+            ORDER BY first_sequence DESC LIMIT 1
+        ) AS newest",
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(row.first.zip(row.last))
+    let bounds = rows.into_iter().map(|row| {
+        let (job, attempt) = logs[row.index as usize];
+        ((job, attempt), LineRange { job, from: row.first, to: row.last })
+    });
+    Ok(bounds.collect())
 }
 
 /// Sequence of the first stored line after this one, if any. The lines between are no longer

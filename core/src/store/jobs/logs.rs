@@ -5,7 +5,7 @@
 
 use super::live;
 pub use super::{
-    log_lines::{LinesAfter, after, bounds, first_behind, range},
+    log_lines::{LineRange, LogOf, bounds, first_behind, range, ranges},
     log_search::{Search, count_matching, matching},
 };
 use crate::{

@@ -146,7 +146,8 @@ pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Resu
     sqlx::query!(
         "
         WITH minute AS (
-            DELETE FROM queue_minutes WHERE minute < $1
+            -- The counts of the last 24 hours subtract minutes that are up to 48 hours old.
+            DELETE FROM queue_minutes WHERE minute < least($1, now() - interval '49 hours')
         ), wait AS (
             DELETE FROM queue_waits WHERE minute < $1
         ), used AS (

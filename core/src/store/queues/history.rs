@@ -31,66 +31,85 @@ pub struct Point {
     pub waits: Waits,
 }
 
-/// The history in `steps` steps of whole minutes, from `from`, which is the beginning of a minute.
-#[tracing::instrument(name = "db.history.history", level = "debug", skip_all)]
-pub async fn history(
+/// The steps of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Steps {
+    /// When the first one begins: the beginning of a minute.
+    pub from: Time,
+    /// How long each is: whole minutes.
+    pub length: Duration,
+    /// How many there are.
+    pub count: i32,
+}
+
+/// The histories of these queues.
+#[tracing::instrument(name = "db.history.histories", level = "debug", skip_all)]
+pub async fn histories(
     connection: &mut Connection,
-    queue: &str,
-    from: Time,
-    step: Duration,
-    steps: i32,
-) -> Result<Vec<Point>, StoreError> {
-    let seconds = step.as_secs_f64();
+    queues: &[String],
+    steps: Steps,
+) -> Result<Vec<(String, Vec<Point>)>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH part AS (
-            SELECT minute, enqueued, started, succeeded, failed, cancelled, queued FROM queue_minutes
-            WHERE queue = $1 AND minute >= $2
+            SELECT queue, minute, enqueued, started, succeeded, failed, cancelled, queued FROM queue_minutes
+            WHERE queue = ANY($1) AND minute >= $2
             UNION ALL
-            SELECT date_trunc('minute', at), enqueued, started, succeeded, failed, cancelled, queued FROM queue_deltas
-            WHERE queue = $1 AND at >= $2
+            SELECT queue, date_trunc('minute', at), enqueued, started, succeeded, failed, cancelled, queued
+            FROM queue_deltas WHERE queue = ANY($1) AND at >= $2
         )
         -- Later changes go into one more step, from which the depth at the end of the last step follows.
-        SELECT least(floor(extract(epoch FROM minute - $2) / $3::float8)::integer, $4) AS "step!",
+        SELECT queue AS "queue!", least(floor(extract(epoch FROM minute - $2) / $3::float8)::integer, $4) AS "step!",
             sum(enqueued)::bigint AS "enqueued!", sum(started)::bigint AS "started!",
             sum(succeeded)::bigint AS "succeeded!", sum(failed)::bigint AS "failed!", sum(cancelled)::bigint AS "cancelled!",
             sum(queued)::bigint AS "queued!"
-        FROM part GROUP BY 1
+        FROM part GROUP BY 1, 2
         -- The depth now, in the same snapshot.
         UNION ALL
-        SELECT -1, 0, 0, 0, 0, 0, coalesce(sum(queued), 0)::bigint FROM (
-            SELECT queued FROM queue_totals WHERE queue = $1 UNION ALL SELECT queued FROM queue_deltas WHERE queue = $1
-        ) AS now
+        SELECT queue, -1, 0, 0, 0, 0, 0, sum(queued)::bigint FROM (
+            SELECT queue, queued FROM queue_totals WHERE queue = ANY($1)
+            UNION ALL SELECT queue, queued FROM queue_deltas WHERE queue = ANY($1)
+        ) AS now GROUP BY queue
         "#,
-        queue,
-        from,
-        seconds,
-        steps,
+        queues,
+        steps.from,
+        steps.length.as_secs_f64(),
+        steps.count,
     )
     .fetch_all(&mut *connection)
     .await?;
-    let mut waits = waits(connection, queue, from, seconds, steps).await?;
-    let by_step: HashMap<i32, _> = rows.into_iter().map(|row| (row.step, row)).collect();
-    let queued = |step| by_step.get(&step).map_or(0, |row| row.queued);
-    let mut depth = queued(-1) - queued(steps);
-    let mut points = Vec::new();
-    for step_number in (0..steps).rev() {
-        let row = by_step.get(&step_number);
-        let point = Point {
-            at: from + step * step_number.unsigned_abs(),
-            enqueued: row.map_or(0, |row| row.enqueued),
-            started: row.map_or(0, |row| row.started),
-            succeeded: row.map_or(0, |row| row.succeeded),
-            failed: row.map_or(0, |row| row.failed),
-            cancelled: row.map_or(0, |row| row.cancelled),
-            queued_depth: depth.max(0),
-            waits: Waits::of(waits.remove(&step_number).unwrap_or_default()),
-        };
-        depth -= queued(step_number);
-        points.push(point);
+    let mut waits = waits(connection, queues, steps).await?;
+    let mut by_queue: HashMap<String, HashMap<i32, _>> = HashMap::new();
+    for mut row in rows {
+        let queue = std::mem::take(&mut row.queue);
+        by_queue.entry(queue).or_default().insert(row.step, row);
     }
-    points.reverse();
-    Ok(points)
+    let nothing = HashMap::new();
+    let history = |queue: &String| {
+        let by_step = by_queue.get(queue).unwrap_or(&nothing);
+        let queued = |step| by_step.get(&step).map_or(0, |row| row.queued);
+        let mut depth = queued(-1) - queued(steps.count);
+        let mut waits = waits.remove(queue).unwrap_or_default();
+        let point = |step: i32| {
+            let row = by_step.get(&step);
+            let point = Point {
+                at: steps.from + steps.length * step.unsigned_abs(),
+                enqueued: row.map_or(0, |row| row.enqueued),
+                started: row.map_or(0, |row| row.started),
+                succeeded: row.map_or(0, |row| row.succeeded),
+                failed: row.map_or(0, |row| row.failed),
+                cancelled: row.map_or(0, |row| row.cancelled),
+                queued_depth: depth.max(0),
+                waits: Waits::of(waits.remove(&step).unwrap_or_default()),
+            };
+            depth -= queued(step);
+            point
+        };
+        let mut points: Vec<Point> = (0..steps.count).rev().map(point).collect();
+        points.reverse();
+        (queue.clone(), points)
+    };
+    Ok(queues.iter().map(history).collect())
 }
 
 /// The change in the number of ready jobs of each of these queues between two times, which are
@@ -119,34 +138,37 @@ pub async fn queued_changes(
     Ok(rows.into_iter().map(|row| (row.queue, row.change)).collect())
 }
 
+/// The counts of waits by their codes, for each step of each queue.
+type WaitCounts = HashMap<String, HashMap<i32, Vec<(i16, i64)>>>;
+
 async fn waits(
     connection: &mut Connection,
-    queue: &str,
-    from: Time,
-    seconds: f64,
-    steps: i32,
-) -> Result<HashMap<i32, Vec<(i16, i64)>>, StoreError> {
+    queues: &[String],
+    steps: Steps,
+) -> Result<WaitCounts, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH part AS (
-            SELECT minute, code, count FROM queue_waits WHERE queue = $1 AND minute >= $2
+            SELECT queue, minute, code, count FROM queue_waits WHERE queue = ANY($1) AND minute >= $2
             UNION ALL
-            SELECT date_trunc('minute', at), code, 1 FROM queue_deltas CROSS JOIN LATERAL unnest(waits) AS code
-            WHERE queue = $1 AND at >= $2
+            SELECT queue, date_trunc('minute', at), code, 1 FROM queue_deltas CROSS JOIN LATERAL unnest(waits) AS code
+            WHERE queue = ANY($1) AND at >= $2
         )
-        SELECT floor(extract(epoch FROM minute - $2) / $3::float8)::integer AS "step!", code AS "code!", sum(count)::bigint AS "count!"
-        FROM part WHERE minute < $2 + make_interval(secs => $3 * $4::integer) GROUP BY 1, 2
+        SELECT queue AS "queue!", floor(extract(epoch FROM minute - $2) / $3::float8)::integer AS "step!",
+            code AS "code!", sum(count)::bigint AS "count!"
+        FROM part WHERE minute < $2 + make_interval(secs => $3 * $4::integer) GROUP BY 1, 2, 3
         "#,
-        queue,
-        from,
-        seconds,
-        steps,
+        queues,
+        steps.from,
+        steps.length.as_secs_f64(),
+        steps.count,
     )
     .fetch_all(connection)
     .await?;
-    let mut waits: HashMap<i32, Vec<(i16, i64)>> = HashMap::new();
+    let mut waits = WaitCounts::new();
     for row in rows {
-        waits.entry(row.step).or_default().push((row.code, row.count));
+        let of_queue = waits.entry(row.queue).or_default();
+        of_queue.entry(row.step).or_default().push((row.code, row.count));
     }
     Ok(waits)
 }
