@@ -1,10 +1,11 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { GraphiQL } from 'graphiql';
 import { createFetcher } from './fetcher';
+import type { Given } from './given';
 import { Header } from './Header';
-import { takeKeyFromFragment } from './key';
+import { takeKeyFromFragment } from '../shared/key';
 import { rolelessFields } from './permissions';
-import { signIn, signOut, whoAmI, type Session } from './session';
+import { signIn, signOut, whoAmI, type Session } from '../shared/session';
 import { storage } from './storage';
 import { StreamLog, StreamPanel } from './StreamPanel';
 import type { defaultTabs } from './tabs';
@@ -81,7 +82,13 @@ function useSession(first: Session | null) {
   return { session, turn, hasLeft, enter, leave, look };
 }
 
-export function App({ first, tabs }: { first: Session | null; tabs: ReturnType<typeof defaultTabs> }) {
+interface Props {
+  first: Session | null;
+  tabs: ReturnType<typeof defaultTabs>;
+  given: Given | null;
+}
+
+export function App({ first, tabs, given }: Props) {
   const { session, turn, hasLeft, enter, leave, look } = useSession(first);
   const isSignedIn = session.state === 'signed-in';
   // Of another session neither answers nor messages are left. A new fetcher makes GraphiQL read the
@@ -115,6 +122,8 @@ export function App({ first, tabs }: { first: Session | null; tabs: ReturnType<t
           fetcher={fetcher}
           storage={storage}
           defaultTabs={tabs}
+          initialQuery={given?.query}
+          initialVariables={given?.variables}
           onTabChange={onTabChange}
           onEditQuery={setQuery}
           defaultEditorToolsVisibility="variables"

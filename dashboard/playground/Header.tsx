@@ -1,7 +1,7 @@
 // The bar above GraphiQL: the name, who is signed in, and the field for a key.
 import { useState, type FormEvent } from 'react';
-import { cleanKey } from './key';
-import type { Session } from './session';
+import { cleanKey } from '../shared/key';
+import type { Session } from '../shared/session';
 import { storage } from './storage';
 
 function label(session: Session): string {

@@ -1,8 +1,8 @@
 // GraphiQL's fetcher: HTTP for queries and mutations, a WebSocket for subscriptions.
 import type { Fetcher } from '@graphiql/toolkit';
 import { getOperationAST, parse, type OperationDefinitionNode } from 'graphql';
-import { post, type Answer, type Request } from './http';
-import { headersOf } from './key';
+import { post, type Answer, type Request } from '../shared/http';
+import { headersOf } from '../shared/key';
 import { refusalIn, type Refusal } from './permissions';
 import { withIds } from './placeholders';
 import { openStream, type StreamEvents } from './stream';

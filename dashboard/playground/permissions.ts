@@ -1,7 +1,7 @@
 // What the role of a session does not allow, so that a tab says so before it is run, and what an answer
 // says about the session.
 import { Kind, parse, type FieldNode, type FragmentDefinitionNode, type SelectionSetNode } from 'graphql';
-import type { Answer, Request } from './http';
+import type { Answer, Request } from '../shared/http';
 
 /** An answer says that nobody is signed in. */
 export interface Refusal {

@@ -6,8 +6,9 @@
 // last cursor, so that no message is lost or repeated.
 import { createClient } from 'graphql-ws';
 import { type OperationDefinitionNode } from 'graphql';
-import { headersOf } from './key';
-import { ENDPOINT, type Request } from './http';
+import { headersOf } from '../shared/key';
+import { type Request } from '../shared/http';
+import { backoff, isFatal, socketUrl, UNAUTHENTICATED } from '../shared/socket';
 
 export type StreamState = 'connecting' | 'live' | 'reconnecting' | 'complete' | 'stopped' | 'failed';
 
@@ -24,21 +25,6 @@ interface Observer {
   complete(): void;
   /** Told why, when the socket was not signed in, or is not any more. */
   note(reason: string): void;
-}
-
-/** The close code of a socket whose key or session does not work, or not any more. */
-const UNAUTHENTICATED = 4401;
-/** Close codes after which a retry cannot help: the sign-in has ended, or the request is wrong. */
-const FATAL = [4400, UNAUTHENTICATED, 4406, 4409, 4429];
-
-function socketUrl(): string {
-  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${ENDPOINT}`;
-}
-
-/** Waits 0.25 s, 0.5 s and so on, at most 5 s. Up to half of it is random. */
-function backoff(retries: number): Promise<void> {
-  const limit = Math.min(250 * 2 ** retries, 5000);
-  return new Promise((resolve) => setTimeout(resolve, limit / 2 + (Math.random() * limit) / 2));
 }
 
 /** Returns the response key of the root field and the variable that it takes as `after`. */
@@ -77,7 +63,7 @@ export function openStream(
     connectionParams: () => headersOf(editor),
     retryAttempts: Infinity,
     retryWait: backoff,
-    shouldRetry: (error) => !(error instanceof CloseEvent && FATAL.includes(error.code)),
+    shouldRetry: (error) => !isFatal(error),
     keepAlive: 20_000,
     connectionAckWaitTimeout: 10_000,
     on: {

@@ -1,16 +1,22 @@
 // The session that the server sees, and how it begins and ends.
 import { post, type Answer } from './http';
-import { DEMO_COMMAND } from './placeholders';
+
+export interface Viewer {
+  name: string;
+  role: string;
+  expiresAt: string | null;
+  can: string[];
+}
 
 export type Session =
   | { state: 'checking' }
   | { state: 'anonymous' }
-  | { state: 'signed-in'; name: string; role: string; expiresAt: string | null; can: string[] }
+  | ({ state: 'signed-in' } & Viewer)
   | { state: 'ended'; reason: string }
   | { state: 'refused'; reason: string }
   | { state: 'unreachable'; reason: string };
 
-function failed({ errors }: Answer): Session {
+function failed({ errors }: Answer<unknown>): Session {
   const { message, extensions } = errors?.[0] ?? {};
   if (!message) return { state: 'anonymous' };
   const isAboutUs = ['UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LIMITED'].includes(extensions?.code ?? '');
@@ -26,11 +32,15 @@ const unreachable = (error: unknown): Session => ({
 export async function whoAmI(signal: AbortSignal): Promise<Session> {
   const query = 'query Viewer { viewer { name role expiresAt can } }';
   try {
-    const answer = await post({ query, operationName: 'Viewer' }, {}, signal);
+    const answer = await post<{ viewer: Viewer | null }>({ query, operationName: 'Viewer' }, {}, signal);
     return answer.data?.viewer ? { state: 'signed-in', ...answer.data.viewer } : failed(answer);
   } catch (error) {
     return unreachable(error);
   }
+}
+
+interface SignedIn {
+  sessionCreate: { viewer: { name: string } | null; userErrors: { message: string }[] };
 }
 
 /** Trades a key for the cookie of a session. It has begun when the next request is signed in. */
@@ -39,7 +49,7 @@ export async function signIn(key: string): Promise<Session> {
     sessionCreate(input: $input) { viewer { name } userErrors { message } }
   }`;
   try {
-    const answer = await post({ query, operationName: 'SignIn', variables: { input: { key } } });
+    const answer = await post<SignedIn>({ query, operationName: 'SignIn', variables: { input: { key } } });
     const { viewer, userErrors } = answer.data?.sessionCreate ?? {};
     if (userErrors?.[0]) return { state: 'refused', reason: userErrors[0].message };
     if (!viewer) return failed(answer);
@@ -55,15 +65,4 @@ export async function signIn(key: string): Promise<Session> {
 export async function signOut(): Promise<void> {
   const query = 'mutation SignOut { sessionDelete { userErrors { message } } }';
   await post({ query, operationName: 'SignOut' });
-}
-
-/** Returns the demo command's id for the default tabs, or null without a demo or a session. */
-export async function demoCommandId(): Promise<string | null> {
-  const query = `query DemoCommand { command(name: "${DEMO_COMMAND}") { id } }`;
-  try {
-    const { data } = await post({ query, operationName: 'DemoCommand' }, {}, AbortSignal.timeout(3000));
-    return data?.command?.id ?? null;
-  } catch {
-    return null;
-  }
 }

@@ -9,16 +9,16 @@ export interface Request {
   variables?: Record<string, unknown> | null | undefined;
 }
 
-export interface Answer {
-  data?: Record<string, any> | null;
+export interface Answer<Data = Record<string, unknown>> {
+  data?: Data | null;
   errors?: { message: string; extensions?: { code?: string } }[];
 }
 
-export async function post(
+export async function post<Data = Record<string, unknown>>(
   request: Request,
   editor?: Record<string, unknown>,
   signal?: AbortSignal,
-): Promise<Answer> {
+): Promise<Answer<Data>> {
   const response = await fetch(ENDPOINT, {
     method: 'POST',
     body: JSON.stringify(request),
@@ -33,7 +33,7 @@ export async function post(
   });
   const text = await response.text();
   try {
-    return JSON.parse(text) as Answer;
+    return JSON.parse(text) as Answer<Data>;
   } catch {
     throw new Error(`${response.status} ${response.statusText}: ${text.slice(0, 200) || 'no response'}`);
   }
