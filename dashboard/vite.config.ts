@@ -1,10 +1,30 @@
 // Builds everything at "/" except the playground, which has its own build
 // (vite.playground.config.ts). Its editor weighs megabytes, and no chunk of it may be reachable
 // from index.html.
-import { defineConfig } from 'vite';
+//
+// `npm run dev` and `npm run preview` pass on to the API what the API serves. Its address is
+// CALLBOARD_API, by default that of script/server, and the port of the pages CALLBOARD_PANEL_PORT.
+import { readFileSync } from 'node:fs';
+import react from '@vitejs/plugin-react';
+import type { ProxyOptions } from 'vite';
+import { defineConfig } from 'vitest/config';
+
+const target = process.env.CALLBOARD_API ?? 'http://127.0.0.1:4000';
+const port = Number(process.env.CALLBOARD_PANEL_PORT ?? 5173);
+const policies = JSON.parse(readFileSync(new URL('csp.json', import.meta.url), 'utf8')) as Record<string, string>;
+
+// The Host stays that of the page, because a session's cookie counts only for its own address.
+const proxy: Record<string, ProxyOptions> = {
+  '/graphql': { target, ws: true },
+  '/artifacts': { target },
+  '/healthz': { target },
+  '/readyz': { target },
+  '/metrics': { target },
+};
 
 export default defineConfig({
   base: '/',
+  plugins: [react()],
   build: {
     outDir: 'dist',
     emptyOutDir: true,
@@ -14,4 +34,13 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
   },
+  server: { host: '127.0.0.1', port, strictPort: true, proxy },
+  preview: {
+    host: '127.0.0.1',
+    port,
+    strictPort: true,
+    proxy,
+    headers: { 'content-security-policy': policies.page ?? '' },
+  },
+  test: { include: ['src/**/*.test.ts', 'src/**/*.test.tsx', 'shared/**/*.test.ts'] },
 });

@@ -1,7 +1,8 @@
 // Checks a finished build and fails if
 //  - a file would load something from another origin (a script, style, font, image, worker, import,
 //    source map, ...), or
-//  - anything that index.html loads, directly or through imports, is part of GraphiQL or Monaco.
+//  - anything that index.html loads, directly or through imports, is part of GraphiQL or Monaco, or
+//  - the first load of /jobs is larger than its budget.
 // Then prints the sizes. Usage: node tools/check-dist.mjs [DIRECTORY], by default dist.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, extname, join, posix, relative, resolve, sep } from 'node:path';
@@ -40,9 +41,14 @@ LOADING['.svg'] = [...LOADING['.html'], ...LOADING['.css']];
 
 const EDITOR = /monaco-editor|MonacoEnvironment|graphiql/i;
 
+/** The most that the first load of /jobs may weigh: its page, scripts and styles, as gzip. */
+const BUDGET = 220_000;
+/** The chunk of the page of jobs. */
+const JOBS = /^assets\/JobsPage-[^/]+\.js$/;
+
 function filesUnder(directory) {
   return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && !/\.(?:gz|br)$/.test(entry.name))
     .map((entry) => relative(directory, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join('/'))
     .sort();
 }
@@ -81,7 +87,31 @@ export function reachable(directory) {
   return [...seen].sort();
 }
 
-export function problems(directory) {
+/** Returns what a script imports at once, without what it loads only when it is needed. */
+function imports(name, text) {
+  const found = [...text.matchAll(/\b(?:from|import)\s*["'`](\.{1,2}\/[^"'`]+)["'`]/g)].map(([, path]) => path);
+  return found.map((path) => posix.join(posix.dirname(name), path));
+}
+
+/** Returns the files of the first load of /jobs: index.html, and the chunks of the shell and the page. */
+export function firstLoad(directory) {
+  const seen = new Set();
+  const queue = ['index.html', ...filesUnder(directory).filter((name) => JOBS.test(name))];
+  while (queue.length > 0) {
+    const name = queue.pop();
+    if (seen.has(name) || !existsSync(join(directory, name))) continue;
+    seen.add(name);
+    const text = readFileSync(join(directory, name), 'utf8');
+    if (name.endsWith('.html')) queue.push(...localLoads(name, text));
+    else if (name.endsWith('.js')) queue.push(...imports(name, text));
+  }
+  return [...seen].filter((name) => /\.(?:html|js|css)$/.test(name)).sort();
+}
+
+const gzipped = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
+const firstLoadSize = (directory) => firstLoad(directory).reduce((sum, name) => sum + gzipped(join(directory, name)), 0);
+
+export function problems(directory, budget = BUDGET) {
   const found = [];
   for (const name of filesUnder(directory)) {
     if (name.endsWith('.map')) found.push(`${name}: source maps do not belong in the build`);
@@ -94,6 +124,8 @@ export function problems(directory) {
     const isEditor = name.startsWith('playground/') || (/\.(js|css)$/.test(name) && EDITOR.test(readFileSync(join(directory, name), 'utf8')));
     if (isEditor) found.push(`index.html reaches ${name}, which belongs to the playground`);
   }
+  const weight = firstLoadSize(directory);
+  if (weight > budget) found.push(`the first load of /jobs is ${weight} bytes as gzip, and may be ${budget}`);
   for (const page of ['index.html', 'playground/index.html']) {
     if (!existsSync(join(directory, page))) found.push(`${page}: missing`);
   }
@@ -109,8 +141,10 @@ function printSizes(directory) {
     const groups = ['all', start.has(name) && 'start', name.startsWith('playground/') && 'playground'].filter(Boolean);
     for (const group of groups) sum[group] = sum[group].map((value, i) => value + [1, bytes.length, packed][i]);
   }
+  const sizes = firstLoad(directory).map((name) => [1, readFileSync(join(directory, name)).length, gzipped(join(directory, name))]);
+  sum.jobs = sizes.reduce((total, size) => total.map((value, i) => value + size[i]), [0, 0, 0]);
   const kilo = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(11);
-  for (const [group, title] of [['start', 'index.html and what it loads'], ['playground', 'playground'], ['all', 'everything']]) {
+  for (const [group, title] of [['jobs', 'first load of /jobs'], ['start', 'all that index.html can load'], ['playground', 'playground'], ['all', 'everything']]) {
     const [count, raw, packed] = sum[group];
     console.log(`${title.padEnd(30)}${String(count).padStart(4)} files${kilo(raw)}${kilo(packed)} gzip`);
   }

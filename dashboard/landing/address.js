@@ -1,2 +1,0 @@
-// Writes the address of this page into its example.
-document.getElementById('endpoint').textContent = location.origin;

@@ -1,0 +1,20 @@
+import { Link } from '@tanstack/react-router';
+import { Icon } from '../ui/Icon';
+import { PAGES } from './pages';
+
+export function Nav({ onChosen }: { onChosen?: () => void }) {
+  return (
+    <nav className="nav" aria-label="Pages" onClick={onChosen}>
+      {PAGES.map(({ path, name, icon, letter }) => (
+        <Link key={path} to={path} className="nav-link" title={`Keys: g ${letter}`}>
+          <Icon name={icon} />
+          {name}
+        </Link>
+      ))}
+      <a className="nav-link" href="/playground">
+        <Icon name="playground" />
+        Playground
+      </a>
+    </nav>
+  );
+}

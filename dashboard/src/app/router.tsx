@@ -1,0 +1,77 @@
+// All routes. Each page is a chunk of its own.
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router';
+import { validJobsSearch } from '../jobs/search';
+import { validJobSearch } from '../job/search';
+import { look, session } from './session';
+import { Shell } from './Shell';
+import { NotFound } from './NotFound';
+import { parseSearch, stringifySearch } from './url';
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  validateSearch: (given: Record<string, unknown>): { to?: string } =>
+    // Only a path of our own may be returned to.
+    typeof given.to === 'string' && /^\/(?!\/)/.test(given.to) ? { to: given.to } : {},
+  component: lazyRouteComponent(() => import('./SignIn'), 'SignIn'),
+});
+
+const shell = createRoute({
+  getParentRoute: () => root,
+  id: 'shell',
+  component: Shell,
+  beforeLoad: async ({ location }) => {
+    if (session.get().state === 'checking') await look();
+    if (session.get().state !== 'signed-in') throw redirect({ to: '/sign-in', search: { to: location.href } });
+  },
+});
+
+const home = createRoute({
+  getParentRoute: () => shell,
+  path: '/',
+  beforeLoad: () => {
+    throw redirect({ to: '/jobs' });
+  },
+});
+
+const jobs = createRoute({
+  getParentRoute: () => shell,
+  path: '/jobs',
+  validateSearch: validJobsSearch,
+  component: lazyRouteComponent(() => import('../jobs/JobsPage'), 'JobsPage'),
+});
+
+const job = createRoute({
+  getParentRoute: () => shell,
+  path: '/jobs/$jobId',
+  validateSearch: validJobSearch,
+  component: lazyRouteComponent(() => import('../job/JobPage'), 'JobPage'),
+});
+
+const settings = createRoute({
+  getParentRoute: () => shell,
+  path: '/settings',
+  component: lazyRouteComponent(() => import('./SettingsPage'), 'SettingsPage'),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, settings])]),
+  parseSearch,
+  stringifySearch,
+  defaultPreload: 'intent',
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
