@@ -1,7 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { memo } from 'react';
 import { Progress } from '../ui/parts';
-import { State } from '../ui/State';
+import { attemptOf, State } from '../ui/State';
 import { Age, Sentence, Took } from '../ui/Time';
 import type { Row } from './documents';
 
@@ -73,7 +73,7 @@ export const JobRowView = memo(function JobRowView({ row, index, isSelected, onS
         <Doing row={row} />
       </span>
       <span role="cell" className="cell-attempt">
-        {row.attemptCount === 0 ? <span className="soft">none yet</span> : `${row.attemptCount} of ${row.policy.maxAttempts}`}
+        {attemptOf(row) === 0 ? <span className="soft">none yet</span> : `${attemptOf(row)} of ${row.policy.maxAttempts}`}
       </span>
       <span role="cell" className="cell-age">
         <Age at={row.createdAt} />

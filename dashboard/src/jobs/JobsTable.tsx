@@ -10,7 +10,7 @@ const watchNarrow = (listener: () => void) => {
   return () => narrow.removeEventListener('change', listener);
 };
 const ROW = 36;
-const CARD = 92;
+const CARD = 74;
 
 const COLUMNS = ['State', 'Command', 'Profile', 'Exit', 'What it does or waits for', 'Attempt', 'Age', 'Labels'];
 

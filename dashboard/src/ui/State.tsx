@@ -27,3 +27,7 @@ export function State({ state }: { state: JobState }) {
     </span>
   );
 }
+
+/** Which attempt runs or ran last. Attempts are counted when they end. */
+export const attemptOf = ({ state, attemptCount }: { state: JobState; attemptCount: number }) =>
+  state === 'RUNNING' ? attemptCount + 1 : attemptCount;
