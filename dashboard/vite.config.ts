@@ -6,7 +6,7 @@
 // CALLBOARD_API, by default that of script/server, and the port of the pages CALLBOARD_PANEL_PORT.
 import { readFileSync } from 'node:fs';
 import react from '@vitejs/plugin-react';
-import type { ProxyOptions } from 'vite';
+import type { Plugin, ProxyOptions } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 const target = process.env.CALLBOARD_API ?? 'http://127.0.0.1:4000';
@@ -22,9 +22,24 @@ const proxy: Record<string, ProxyOptions> = {
   '/metrics': { target },
 };
 
+/** Previews are served under the policies of the API, so that a violation shows at once. */
+const underPolicies: Plugin = {
+  name: 'callboard-policies',
+  configurePreviewServer({ middlewares }) {
+    middlewares.use((request, response, next) => {
+      const path = request.url ?? '/';
+      const isPlayground = /^\/playground(?:[/?#]|$)/.test(path);
+      response.setHeader('content-security-policy', (isPlayground ? policies.playground : policies.page) ?? '');
+      // The API serves the playground without a slash at the end.
+      if (/^\/playground(?:[?#]|$)/.test(path)) request.url = path.replace('/playground', '/playground/');
+      next();
+    });
+  },
+};
+
 export default defineConfig({
   base: '/',
-  plugins: [react()],
+  plugins: [react(), underPolicies],
   build: {
     outDir: 'dist',
     emptyOutDir: true,
@@ -40,7 +55,6 @@ export default defineConfig({
     port,
     strictPort: true,
     proxy,
-    headers: { 'content-security-policy': policies.page ?? '' },
   },
   test: { include: ['src/**/*.test.ts', 'src/**/*.test.tsx', 'shared/**/*.test.ts'] },
 });

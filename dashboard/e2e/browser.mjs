@@ -2,7 +2,7 @@
 import { chromium } from 'playwright-core';
 
 /** Generous, because the machine may be busy. A wait ends as soon as its condition holds. */
-export const PATIENCE = 60_000;
+export const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
 
 export function launch() {
   return chromium.launch({
@@ -19,13 +19,16 @@ export async function openPage(browser, origin, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1360, height: 820 }, ...options });
   context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
-  const record = { urls: [], sockets: [], foreign: [], violations: [], errors: [] };
+  const record = { urls: [], posts: [], sockets: [], foreign: [], violations: [], errors: [] };
   const note = (url) => {
     record.urls.push(url);
     const { protocol, host } = new URL(url);
     if (!['data:', 'blob:', 'about:'].includes(protocol) && host !== new URL(origin).host) record.foreign.push(url);
   };
-  context.on('request', (request) => note(request.url()));
+  context.on('request', (request) => {
+    note(request.url());
+    if (request.method() === 'POST') record.posts.push(request.postData() ?? '');
+  });
   page.on('websocket', (socket) => {
     record.sockets.push(socket.url());
     note(socket.url());

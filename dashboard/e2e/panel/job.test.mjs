@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from '../browser.mjs';
-import { cancel, COLOURS, enqueue, NOISE, shell, untilFinished, untilState } from './api.mjs';
+import { cancel, COLOURS, enqueue, NOISE, shell, untilFinished, untilState, URL_OF_PAGES } from './api.mjs';
 import { assertAccessible, assertClean, signedIn, textOf } from './panel.mjs';
 
 let browser;
@@ -22,6 +22,7 @@ after(async () => {
 });
 
 const proof = (page) => page.getByTestId('proof');
+const count = async (page) => Number(/ to ([\d,]+)/.exec(await proof(page).innerText())?.[1].replace(',', '') ?? 0);
 const lines = (page) => page.locator('.log-row');
 
 test('a log of 50,000 lines is proven whole, is virtual, and is searched', async () => {
@@ -53,19 +54,20 @@ test('a link to a range of lines shows it', async () => {
   await context.close();
 });
 
-test('a running log is followed, stops when scrolled up, and has no gap after a broken connection', async () => {
+test('a running log is followed, stops when scrolled up, and has no gap after a hidden tab', async () => {
   const { page, context, record } = await signedIn(browser, `/jobs/${ticking}?tab=log`);
   const frame = page.locator('.log-frame');
   const atEnd = () => frame.evaluate(({ scrollTop, scrollHeight, clientHeight }) => scrollHeight - scrollTop - clientHeight < 60);
-  const last = async () => Number(/ to ([\d,]+)/.exec(await proof(page).innerText())?.[1].replace(',', '') ?? 0);
-  await page.waitForFunction(() => document.querySelector('.log-frame').scrollHeight > document.querySelector('.log-frame').clientHeight + 200);
+  await page.waitForFunction(() => {
+    const found = document.querySelector('.log-frame');
+    return found && found.scrollHeight > found.clientHeight + 200;
+  });
   assert.equal(await atEnd(), true);
   await frame.hover();
   await page.mouse.wheel(0, -150);
-  await page.waitForFunction(() => document.querySelector('button[aria-pressed=false]')?.textContent.includes('Times') !== undefined);
   await page.getByRole('button', { name: 'Follow', pressed: false }).waitFor();
   const top = await frame.evaluate((one) => one.scrollTop);
-  const before = await last();
+  const before = await count(page);
   await page.waitForFunction((count) => Number(document.querySelector('[data-testid=proof]').textContent.match(/ to ([\d,]+)/)[1].replace(',', '')) > count + 5, before);
   assert.equal(await frame.evaluate((one) => one.scrollTop), top, 'nothing moves while somebody reads');
   // A hidden tab gets nothing, and goes on where it stopped.
@@ -75,7 +77,7 @@ test('a running log is followed, stops when scrolled up, and has no gap after a 
       document.dispatchEvent(new Event('visibilitychange'));
     }, isHidden);
   await show(true);
-  const paused = await last();
+  const paused = await count(page);
   await show(false);
   await page.waitForFunction((count) => Number(document.querySelector('[data-testid=proof]').textContent.match(/ to ([\d,]+)/)[1].replace(',', '')) > count + 10, paused);
   assert.match(await proof(page).innerText(), /^1 to [\d,]+, 0 missing/);
@@ -86,9 +88,41 @@ test('a running log is followed, stops when scrolled up, and has no gap after a 
   await context.close();
 });
 
+test('a broken connection leaves no gap and repeats no line', async () => {
+  const { page, context, record } = await signedIn(browser, '/settings');
+  const sockets = [];
+  await page.routeWebSocket(/\/graphql$/, (socket) => {
+    socket.connectToServer();
+    sockets.push(socket);
+  });
+  await page.goto(`${URL_OF_PAGES}/jobs/${ticking}?tab=log`);
+  const grown = async (by) => {
+    const before = await count(page);
+    await page.waitForFunction(([least, text]) => Number(document.querySelector(text)?.textContent.match(/ to ([\d,]+)/)?.[1].replace(',', '')) > least, [
+      before + by,
+      '[data-testid=proof]',
+    ]);
+  };
+  await page.getByTestId('proof').filter({ hasText: / to / }).waitFor();
+  await grown(3);
+  for (let turn = 1; turn <= 3; turn += 1) {
+    await sockets.at(-1).close({ code: 1001, reason: 'The test has cut it.' });
+    await page.waitForFunction(() => document.querySelector('.badge').dataset.freshness === 'reconnecting');
+    await page.waitForFunction(() => document.querySelector('.badge').dataset.freshness === 'live');
+    await grown(5);
+  }
+  assert.ok(sockets.length >= 4);
+  assert.match(await proof(page).innerText(), /^1 to [\d,]+, 0 missing$/);
+  // The numbers of the lines in view follow each other.
+  const numbers = await lines(page).evaluateAll((all) => all.map((one) => Number(one.dataset.line)).sort((a, b) => a - b));
+  assert.deepEqual(numbers, numbers.map((_, i) => numbers[0] + i));
+  assertClean(record);
+  await context.close();
+});
+
 test('colours can be read, and streams and times can be chosen', async () => {
   const { page, context, record } = await signedIn(browser, `/jobs/${colours}?tab=log`);
-  await page.getByText('to standard error').waitFor();
+  await page.locator('[data-stream=STDERR]').waitFor();
   await assertAccessible(page);
   await page.getByRole('button', { name: 'stdout' }).click();
   await page.getByText('the end', { exact: true }).waitFor({ state: 'detached' });

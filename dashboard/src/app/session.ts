@@ -25,8 +25,10 @@ export async function look(reason = ENDED): Promise<void> {
   const found = await whoAmI(AbortSignal.timeout(10_000));
   // A server that does not answer says nothing about the session.
   if (found.state === 'unreachable' && before.state === 'signed-in') return;
-  const wasThere = before.state === 'signed-in' || before.state === 'ended';
-  settle(found.state === 'anonymous' && wasThere ? { state: 'ended', reason } : found);
+  if (found.state !== 'anonymous') return settle(found);
+  // The first reason stands, unless a person has signed out, which explains all others.
+  if (before.state === 'signed-in' || (before.state === 'ended' && reason === ENDED_ELSEWHERE)) return settle({ state: 'ended', reason });
+  settle(before.state === 'ended' || before.state === 'refused' ? before : found);
 }
 
 export async function enter(key: string): Promise<void> {

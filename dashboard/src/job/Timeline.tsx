@@ -70,14 +70,14 @@ export function Timeline({ job }: { job: JobOfPage }) {
             title={describe(segment)}
           >
             <span className="hidden">{describe(segment)}</span>
-            {segment.kind === 'run' && <span aria-hidden="true">{segment.attempt}</span>}
+            {segment.kind === 'run' && <span className="segment-number" aria-hidden="true">{segment.attempt}</span>}
           </span>
         ))}
       </div>
       <p className="legend">
         {kinds.map((kind) => (
           <span key={kind}>
-            <span className="segment" data-kind={kind} aria-hidden="true" />
+            <span className="segment" data-kind={kind} data-outcome={segments.findLast((one) => one.kind === kind)?.outcome ?? undefined} aria-hidden="true" />
             {`${WORDS[kind]} ${lengthOf(segments.filter((one) => one.kind === kind).reduce((sum, { from, to }) => sum + to - from, 0))}`}
           </span>
         ))}

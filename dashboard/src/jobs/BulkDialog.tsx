@@ -4,6 +4,7 @@ import { Dialog } from '@base-ui/react/dialog';
 import { useEffect, useState, type FormEvent } from 'react';
 import type { JobFilter } from './documents';
 import { filterOfAct, MOST, run, type Act, type Outcome } from './bulk';
+import { statesInWords } from './search';
 
 export interface Question {
   act: Act;
@@ -53,7 +54,7 @@ export function BulkDialog({ question, onClose }: { question: Question; onClose(
             {words.map((word) => (
               <li key={word}>{word}</li>
             ))}
-            {!question.filter && <li>{`State: ${filter.states?.join(' or ')}`}</li>}
+            {!question.filter && <li>{`State: ${statesInWords(filter.states ?? [])}`}</li>}
           </ul>
           {outcome && !outcome.mistake ? (
             <p role="status">{`${plural(outcome.affected)} ${outcome.affected === 1 ? 'was' : 'were'} ${verb.done}, ${outcome.skipped.toLocaleString('en')} skipped because their state did not allow it.`}</p>

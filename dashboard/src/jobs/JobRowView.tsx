@@ -25,7 +25,7 @@ export function Doing({ row }: { row: Row }) {
       </span>
     );
   }
-  if (!row.startedAt) return null;
+  if (!row.startedAt) return <span className="soft">{row.finishedAt && 'ended before it started'}</span>;
   return (
     <span className="soft">
       took <Took from={row.startedAt} to={row.finishedAt} />

@@ -38,5 +38,5 @@ test('a chip can be taken away, and all filters are said in words', () => {
   ]);
   expect(filterOf(chips[1]!.without)?.labels).toEqual(['c, d']);
   expect(filterOf(chips[0]!.without)?.commandIds).toBeUndefined();
-  expect(wordsOf(search, (id) => id)[0]).toBe('State: FAILED or CANCELLED');
+  expect(wordsOf(search, (id) => id)[0]).toBe('State: failed or cancelled');
 });

@@ -106,10 +106,13 @@ export function chipsOf(search: JobsSearch, nameOf: (id: string) => string): Chi
   return chips;
 }
 
+/** `failed or cancelled`. */
+export const statesInWords = (states: readonly JobState[]) => states.map((state) => state.toLowerCase()).join(' or ');
+
 /** Every filter that is set in one line of words, for a question about all its jobs. */
 export function wordsOf(search: JobsSearch, nameOf: (id: string) => string): string[] {
   const words = chipsOf(search, nameOf).map(({ label, value }) => `${label}: ${value}`);
   if (search.q) words.unshift(`Search: ${search.q}`);
-  if (search.state) words.unshift(`State: ${search.state.join(' or ')}`);
+  if (search.state) words.unshift(`State: ${statesInWords(search.state)}`);
   return words;
 }
