@@ -1,5 +1,5 @@
-// An API key is typed, or stands in the URL's fragment, which never leaves the browser. It is traded
-// for a session's cookie at once, which no script can read, and is kept nowhere.
+// An API key is typed, or stands in the URL's fragment, which never leaves the browser. It is
+// traded for a session's cookie at once, which no script can read, and is kept nowhere.
 
 /** Where earlier versions kept the key. */
 const STORED = 'callboard.apiKey';

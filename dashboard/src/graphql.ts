@@ -1,5 +1,5 @@
-// Documents that are marked with `graphql` get the types of the schema. tools/schema.mjs checks each
-// when the dashboard is built.
+// Documents that are marked with `graphql` get the types of the schema. tools/schema.mjs checks
+// each of them when the dashboard is built.
 import { initGraphQLTada } from 'gql.tada';
 import type { introspection } from './graphql-env';
 

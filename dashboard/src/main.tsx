@@ -1,6 +1,9 @@
 import './styles/tokens.css';
 import './styles/base.css';
+import './styles/parts.css';
+import './styles/overlay.css';
 import './styles/shell.css';
+import './styles/filters.css';
 import './styles/jobs.css';
 import './styles/job.css';
 import './styles/log.css';

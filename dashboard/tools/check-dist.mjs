@@ -93,7 +93,7 @@ function imports(name, text) {
   return found.map((path) => posix.join(posix.dirname(name), path));
 }
 
-/** Returns the files of the first load of /jobs: index.html, and the chunks of the shell and the page. */
+/** Returns the files of the first load of /jobs: index.html, the shell's chunks and the page's. */
 export function firstLoad(directory) {
   const seen = new Set();
   const queue = ['index.html', ...filesUnder(directory).filter((name) => JOBS.test(name))];

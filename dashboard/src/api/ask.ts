@@ -64,8 +64,8 @@ export async function change<Data, Variables extends AnyVariables>(
 }
 
 /**
- * Asks when the variables change and when told to. Keeps what is shown while it asks again, and when
- * the server cannot answer. Without variables it does not ask.
+ * Asks when the variables change and when told to. Keeps what is shown while it asks again, and
+ * when the server cannot answer. Without variables it does not ask.
  */
 export function useAsk<Data, Variables extends AnyVariables>(
   document: TypedDocumentNode<Data, Variables>,

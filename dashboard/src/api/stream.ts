@@ -1,6 +1,6 @@
-// Subscriptions, all over one socket. A stream that takes its cursor in the variable `after` resumes
-// from the last one: after a broken connection, and when the tab is shown again, because a hidden
-// tab gets nothing.
+// Subscriptions, all over one socket. A stream that takes its cursor in the variable `after`
+// resumes from the last one: after a broken connection, and when the tab is shown again, because a
+// hidden tab gets nothing.
 import { stringifyDocument, type AnyVariables, type TypedDocumentNode } from '@urql/core';
 import { createClient, type Client } from 'graphql-ws';
 import { backoff, isFatal, socketUrl, UNAUTHENTICATED } from '../../shared/socket';

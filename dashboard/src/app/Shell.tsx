@@ -41,7 +41,8 @@ export function Shell() {
   });
   if (session.state !== 'signed-in') return null;
   return (
-    <div className="shell">
+    // Another person gets another socket, and so a new page with streams of its own.
+    <div className="shell" key={session.name}>
       <a className="skip" href="#main">
         Skip to the page
       </a>

@@ -28,7 +28,7 @@ export function textsOf(value: unknown): string[] {
   return [...new Set(all.map((one) => String(one)).filter((one) => one !== ''))];
 }
 
-/** An artifact's address on this origin, which serves it too, whatever name the API has elsewhere. */
+/** An artifact's address on this origin, whatever name the API has elsewhere. */
 export function onThisOrigin(url: string): string {
   const { pathname, search } = new URL(url, location.origin);
   return pathname + search;

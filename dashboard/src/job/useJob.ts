@@ -64,7 +64,6 @@ export function useJob(jobId: string) {
       if (waiting.length > 0) flush();
     };
     // `readAgain` always calls the newest.
-    // eslint-disable-next-line
   }, [jobId, isThere, isLive]);
   return { job, events, problem: problem ?? ended, isLoading, again };
 }

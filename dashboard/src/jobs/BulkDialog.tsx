@@ -1,5 +1,5 @@
-// Asks before many jobs are changed: with the frozen filter in words, the number that the server has
-// counted, the number typed by hand, and a reason. Then it says what has become of them.
+// Asks before many jobs are changed: with the frozen filter in words, the number that the server
+// has counted, the number typed by hand, and a reason. Then it says what has become of them.
 import { Dialog } from '@base-ui/react/dialog';
 import { useEffect, useState, type FormEvent } from 'react';
 import type { JobFilter } from './documents';

@@ -73,7 +73,7 @@ export const JobRowView = memo(function JobRowView({ row, index, isSelected, onS
         <Doing row={row} />
       </span>
       <span role="cell" className="cell-attempt">
-        {attemptOf(row) === 0 ? <span className="soft">none yet</span> : `${attemptOf(row)} of ${row.policy.maxAttempts}`}
+        {attemptOf(row) === 0 ? <span className="soft">{row.finishedAt ? 'none' : 'none yet'}</span> : `${attemptOf(row)} of ${row.policy.maxAttempts}`}
       </span>
       <span role="cell" className="cell-age">
         <Age at={row.createdAt} />

@@ -51,7 +51,6 @@ export function JobsTable({ view, selected, current, onSelect, onSelectAll, onCu
     const timer = requestAnimationFrame(focus);
     return () => cancelAnimationFrame(timer);
     // Rows that change do not move the focus.
-    // eslint-disable-next-line
   }, [current, virtual]);
   const isAll = rows.length > 0 && rows.every(({ id }) => selected.has(id));
   return (

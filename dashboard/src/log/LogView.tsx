@@ -78,7 +78,6 @@ export function LogView({ jobId }: { jobId: string }) {
     setFollowing(false);
     virtual.scrollToIndex(Math.max(0, Math.min(rowOf(from), count - 1)), { align: 'center' });
     // Lines that come later do not move what is shown.
-    // eslint-disable-next-line
   }, [isReady, from, virtual]);
 
   const before = useRef(0);
@@ -102,7 +101,6 @@ export function LogView({ jobId }: { jobId: string }) {
   // The first hit is shown as soon as there is one, and later ones do not move it.
   useEffect(() => {
     if (search !== '' && hasHits) show(0);
-    // eslint-disable-next-line
   }, [search, hasHits]);
 
   const onNumber = useCallback(

@@ -72,7 +72,7 @@ function styled(before: Style, codes: readonly number[]): Style {
   return style;
 }
 
-// A sequence that begins with CSI, one of an operating system command, another escape, or a character.
+// A sequence of CSI, an operating system command, another escape, or a character.
 const PIECE = /\x1b\[([0-9:;<=>?]*)[ -/]*([@-~])|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?|[\s\S]/gu;
 const CONTROL = /[\x00-\x08\x0b-\x1f\x7f]/;
 

@@ -1,4 +1,4 @@
-// What of a log is shown: the chosen lines, the hits of the search, and which of them is the current.
+// What of a log is shown: the chosen lines, and the hits of the search.
 import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { useStore } from '../ui/store';
 import type { Line } from './documents';
@@ -8,7 +8,7 @@ import { chosenLines, hitsIn, isEverything, type Choice } from './search';
 /** How often a search looks again while lines come in. */
 const EVERY = 250;
 
-/** A number that follows another at most every 250 ms, so that a search is not run for each frame. */
+/** A number that follows another at most every 250 ms, so that no search runs for each frame. */
 function useSlow(value: number): number {
   const [slow, setSlow] = useState(value);
   const latest = useRef(value);
