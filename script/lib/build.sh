@@ -1,7 +1,11 @@
 # Builds what script/server runs, if it is not up to date. A stamp is a checksum of all inputs. It is kept beside the
 # output and written last.
 
-sum_of() { (cd "$root" && find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z | xargs -0 cksum | cksum); }
+# sum_of PATH...: prints a checksum of all files that are no products of a build.
+sum_of() {
+  (cd "$root" && find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -name graphql-env.d.ts -print0 |
+    sort -z | xargs -0 cksum | cksum)
+}
 
 # install_packages DIRECTORY: runs npm ci, unless node_modules was installed from this very lock file.
 install_packages() {
@@ -15,7 +19,7 @@ install_packages() {
 build_dashboard() {
   local sum stamp=$root/dashboard/node_modules/.built-from
   install_packages dashboard
-  sum=$(sum_of dashboard)
+  sum=$(sum_of dashboard schema.graphql)
   if [[ -f $root/dashboard/dist/index.html && $(cat "$stamp" 2>/dev/null) == "$sum" ]]; then return; fi
   say "building the dashboard"
   quietly build-dashboard npm --prefix "$root/dashboard" run build

@@ -27,12 +27,13 @@ skip() { printf '\n=== %s\n--- %s: skipped, %s\n' "$1" "$1" "$2"; }
 
 without_colours() { sed $'s/\033\\[[0-9;]*m//g' "$1"; }
 
-# Add up the numbers in the reports of nextest, cargo test, Node's test runner and conformance/run.
+# Add up the numbers in the reports of nextest, cargo test, Node's test runner, vitest and conformance/run.
 count_good() {
   without_colours "$1" | awk '
     /tests? run: [0-9]+ passed/ { match($0, /run: [0-9]+/); n += substr($0, RSTART + 5, RLENGTH - 5) }
     /^test result: / { n += $4 }
     /^(#|ℹ) pass [0-9]+$/ { n += $3 }
+    /^ +Tests .*[0-9]+ passed/ { match($0, /[0-9]+ passed/); n += substr($0, RSTART, RLENGTH - 7) }
     END { print n + 0 }'
 }
 
@@ -41,6 +42,7 @@ count_bad() {
     /tests? run: / && match($0, /[0-9]+ failed/) { n += substr($0, RSTART, RLENGTH - 7) }
     /^test result: / { n += $6 }
     /^(#|ℹ) (fail|cancelled) [0-9]+$/ { n += $3 }
+    /^ +Tests .*[0-9]+ failed/ { match($0, /[0-9]+ failed/); n += substr($0, RSTART, RLENGTH - 7) }
     END { print n + 0 }'
 }
 

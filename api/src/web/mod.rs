@@ -1,5 +1,4 @@
-//! The embedded web pages: the landing page and the playground, which load nothing from other
-//! hosts.
+//! The embedded web pages: the dashboard and the playground, which load nothing from other hosts.
 //!
 //! In debug builds the files are read from disk on each request.
 
@@ -16,10 +15,20 @@ use axum::{
 
 pub use headers::secure;
 
+/// Where the dashboard shows pages, and objects below some of them. Its script reads the path, so
+/// all of them get the same document.
+const DASHBOARD: [&str; 4] = ["/", "/jobs", "/settings", "/sign-in"];
+
 /// The routes of the pages.
 pub fn router() -> Router {
-    Router::new()
-        .route("/", get(|headers: HeaderMap| async move { assets::serve("index.html", &headers) }))
+    let mut router = Router::new();
+    for path in DASHBOARD {
+        router = router.route(path, get(dashboard));
+        if path != "/" {
+            router = router.route(&format!("{path}/{{*below}}"), get(dashboard));
+        }
+    }
+    router
         .route(
             "/playground",
             get(|headers: HeaderMap| async move { assets::serve("playground/index.html", &headers) }),
@@ -29,6 +38,10 @@ pub fn router() -> Router {
         .route("/assets/{*path}", get(file))
         .route("/favicon.svg", get(file))
         .route("/favicon.ico", get(|| async { Redirect::permanent("/favicon.svg") }))
+}
+
+async fn dashboard(headers: HeaderMap) -> Response {
+    assets::serve("index.html", &headers)
 }
 
 async fn file(uri: Uri, headers: HeaderMap, _path: Option<Path<String>>) -> Response {

@@ -16,7 +16,11 @@ use crate::test_server::{Setup, client, start, start_default};
 #[tokio::test]
 async fn pages_have_their_security_headers() {
     let server = start_default().await;
-    for (path, policy) in [("/", "default-src 'self';"), ("/playground", "worker-src 'self' blob:")] {
+    for (path, policy) in [
+        ("/", "default-src 'self';"),
+        ("/jobs/job_x", "default-src 'self';"),
+        ("/playground", "worker-src 'self' blob:"),
+    ] {
         let response = client().get(server.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let headers = response.headers().clone();
@@ -107,34 +111,18 @@ async fn large_responses_are_compressed_and_streams_are_not() {
     assert!(!response.headers().contains_key("content-encoding"));
 }
 
-#[test]
-fn the_landing_page_names_only_what_exists() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let page = std::fs::read_to_string(root.join("dashboard/index.html")).unwrap();
-    let names = page.split("<code>").skip(1).filter_map(|rest| rest.split("</code>").next());
-    let is_document = |name: &&str| {
-        let kind = name.rsplit_once('.').map(|(_, kind)| kind);
-        !name.starts_with('/') && matches!(kind, Some("md" | "graphql"))
-    };
-    let files: Vec<&str> = names.filter(is_document).collect();
-    assert!(files.len() >= 3, "{files:?}");
-    for name in files {
-        assert!(root.join(name).exists(), "{name}");
-    }
-}
-
+/// A page of the dashboard that is opened by its address, or reloaded, is served too.
 #[tokio::test]
-async fn every_link_of_the_landing_page_leads_somewhere() {
+async fn every_route_of_the_dashboard_is_served() {
     let server = start_default().await;
-    let page = include_str!("../../../dashboard/index.html");
-    let links: Vec<&str> = page
-        .split("<a ")
-        .skip(1)
-        .filter_map(|rest| rest.split("href=\"").nth(1)?.split('"').next())
-        .collect();
-    assert!(links.len() >= 4, "{links:?}");
-    for link in links {
-        let status = client().get(server.url(link)).send().await.unwrap().status();
-        assert_eq!(status, 200, "{link}");
+    let routes = include_str!("../../../dashboard/src/app/router.tsx");
+    let paths: Vec<&str> =
+        routes.split("path: '").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
+    assert!(paths.len() >= 4, "{paths:?}");
+    for path in paths {
+        let path = path.replace('$', "");
+        let response = client().get(server.url(&path)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8", "{path}");
     }
 }
