@@ -68,6 +68,8 @@ pub struct ReadyOperation {
     pub(super) has_schema: bool,
     /// Whether its errors propose no names of the schema.
     pub(super) hides_names: bool,
+    /// What it costs, of what a document may cost.
+    pub(super) cost: usize,
     /// What it may take.
     pub(super) allowance: Arc<Allowance>,
     /// What it runs with.
@@ -106,7 +108,7 @@ pub(super) fn prepare(
     root_fields(&operation.node.selection_set.node, &document.fragments, &mut fields);
     permission::check(&operation.node, &document.fragments, &request.variables, access, is_schema_open)?;
     introspection::check(&operation.node, &document.fragments).map_err(refuse)?;
-    cost::check(&operation.node, &document.fragments, &request.variables)
+    let cost = cost::check(&operation.node, &document.fragments, &request.variables)
         .map_err(|costly| refuse(ApiError::new(Code::TooComplex, costly.to_string())))?;
     input_scalars::check(&operation.node, &request.variables).map_err(refuse)?;
     let has_schema = fields.contains(&"__schema");
@@ -126,6 +128,7 @@ pub(super) fn prepare(
         name,
         has_schema,
         hides_names: false,
+        cost,
         allowance: Arc::clone(allowance),
         credential: RunningCredential::new(access.clone(), own_end),
     })

@@ -164,7 +164,7 @@ impl<E: Executor> Engine<E> {
     pub async fn run(&self, prepared: ReadyOperation, id: &RequestId) -> Answer {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let ReadyOperation { request, has_schema, hides_names, allowance, credential, .. } = prepared;
+        let ReadyOperation { request, has_schema, hides_names, cost, allowance, credential, .. } = prepared;
         let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind().instrument(span);
         // What a mutation has done is said, without the part that is too large.
         let is_cut = kind == Kind::Query;
@@ -177,7 +177,7 @@ impl<E: Executor> Engine<E> {
                 () = allowance.over(), if is_cut => Err(None),
             }
         };
-        let response = match tokio::time::timeout(self.time_max, executed).await {
+        let mut response = match tokio::time::timeout(self.time_max, executed).await {
             Ok(Err(Some(ended))) => refusal_of(&cut_short(kind, self.why_ended(ended).await), id),
             Ok(_) if is_cut && let Some(fault) = allowance.fault() => refusal_of(&fault, id),
             Ok(Ok(Ok(mut response))) => {
@@ -195,6 +195,7 @@ impl<E: Executor> Engine<E> {
             }
             Err(_elapsed) => refusal_of(&took_too_long(kind, self.time_max), id),
         };
+        response.extensions.insert("cost".to_owned(), cost.into());
         metrics::histogram!("callboard_graphql_operation_seconds", "type" => kind.as_str())
             .record(began.elapsed());
         count(Some(kind), if response.is_ok() { OperationOutcome::Ok } else { OperationOutcome::Errors });

@@ -17,7 +17,7 @@ async fn fields_are_returned_in_query_order() {
     let server = start_default().await;
     assert_eq!(
         text(&server, "{ fragile { slow fine b: slow a: fine } z: hello a: hello }").await,
-        r#"{"data":{"fragile":{"slow":2,"fine":1,"b":2,"a":1},"z":"hello world","a":"hello world"}}"#
+        r#"{"data":{"fragile":{"slow":2,"fine":1,"b":2,"a":1},"z":"hello world","a":"hello world"},"extensions":{"cost":7}}"#
     );
 }
 
@@ -27,7 +27,7 @@ async fn a_failed_nullable_field_is_null_and_the_others_are_returned() {
     let response = text(&server, "{ fragile { fine nullable } hello }").await;
     assert!(
         response.starts_with(
-            r#"{"data":{"fragile":{"fine":1,"nullable":null},"hello":"hello world"},"errors":["#
+            r#"{"data":{"fragile":{"fine":1,"nullable":null},"hello":"hello world"},"extensions":{"cost":4},"errors":["#
         ),
         "{response}"
     );
@@ -40,14 +40,16 @@ async fn a_failed_non_null_field_makes_its_parent_null() {
     let server = start_default().await;
     let response = text(&server, "{ fragile { fine notNull } hello }").await;
     assert!(
-        response.starts_with(r#"{"data":{"fragile":null,"hello":"hello world"},"errors":["#),
+        response.starts_with(
+            r#"{"data":{"fragile":null,"hello":"hello world"},"extensions":{"cost":4},"errors":["#
+        ),
         "{response}"
     );
     let response: Value = serde_json::from_str(&response).unwrap();
     assert_eq!(response["errors"][0]["path"], json!(["fragile", "notNull"]));
     assert_eq!(response["errors"][0]["extensions"]["code"], "NOT_FOUND");
     let response = text(&server, "{ hello many { notNull } }").await;
-    assert!(response.starts_with(r#"{"data":null,"errors":["#), "{response}");
+    assert!(response.starts_with(r#"{"data":null,"extensions":{"cost":3},"errors":["#), "{response}");
 }
 
 #[tokio::test]
@@ -96,7 +98,7 @@ async fn nodes_are_loaded_by_the_prefix_of_their_id() {
     for id in ["", "x", "job_", "job_01", "task_01h455vb4pex5vsknk084sn02q", "job_7zzzzzzzzzzzzzzzzzzzzzzzzz"]
     {
         let response = server.execute(&format!("{{ node(id: \"{id}\") {{ id }} }}")).await;
-        assert_eq!(response, json!({ "data": { "node": null } }), "{id}");
+        assert_eq!(response, json!({ "data": { "node": null }, "extensions": { "cost": 2 } }), "{id}");
     }
     let response = server.execute(&format!("{{ nodes(ids: [{two}, \"x\", {one}]) {{ id }} }}")).await;
     assert_eq!(response["data"]["nodes"], json!([{ "id": two }, null, { "id": one }]));

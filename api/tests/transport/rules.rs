@@ -194,7 +194,7 @@ async fn without_a_key_only_viewer_and_session_create_run() {
     };
     let response = send(GRAPHQL, None, "{ viewer { name role } }").await.unwrap();
     assert_eq!(response.status(), 200);
-    assert_eq!(response.text().await.unwrap(), r#"{"data":{"viewer":null}}"#);
+    assert_eq!(response.text().await.unwrap(), r#"{"data":{"viewer":null},"extensions":{"cost":3}}"#);
     let response = send(GRAPHQL, None, "{ viewer { name } hello }").await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
@@ -229,13 +229,13 @@ async fn without_a_key_only_viewer_and_session_create_run() {
 #[tokio::test]
 async fn a_resolver_checks_the_role() {
     let server = start_default().await;
-    assert_eq!(server.execute("{ adminOnly }").await["data"]["adminOnly"], "admin");
-    let body = query("{ adminOnly }");
+    assert_eq!(server.execute("{ apiKeys }").await["data"]["apiKeys"], "admin");
+    let body = query("{ apiKeys }");
     let request =
         client().post(server.url("/graphql")).bearer_auth(VIEWER).header("content-type", JSON).body(body);
     let response: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN");
-    assert_eq!(response["errors"][0]["path"], json!(["adminOnly"]));
+    assert_eq!(response["errors"][0]["path"], json!(["apiKeys"]));
 }
 
 #[tokio::test]

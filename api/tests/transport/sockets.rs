@@ -266,7 +266,11 @@ async fn operations_of_every_kind_run_over_a_socket() {
     client.subscribe("q", "{ hello }").await;
     assert_eq!(
         client.receive().await,
-        json!({ "id": "q", "type": "next", "payload": { "data": { "hello": "hello world" } } })
+        json!({
+            "id": "q",
+            "type": "next",
+            "payload": { "data": { "hello": "hello world" }, "extensions": { "cost": 1 } }
+        })
     );
     assert_eq!(client.receive().await, json!({ "id": "q", "type": "complete" }));
     client.subscribe("q", "mutation { bump(by: 1) }").await;

@@ -158,6 +158,7 @@ impl TestQuery {
             _ => StoreError::Unexpected(io()).into(),
         }))
     }
+    #[graphql(name = "apiKeys")]
     async fn admin_only(&self, ctx: &Context<'_>) -> Result<String> {
         Ok(Caller::of(ctx).unwrap().name.clone())
     }
