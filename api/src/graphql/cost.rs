@@ -13,7 +13,9 @@ use async_graphql::{
 use super::{
     log,
     page::PAGE_DEFAULT,
-    query_limits::{BULK_COST, COMPLEXITY_MAX, COMPOSED_COST, PREVIEW_COST, READ_COST, SAVE_COST, page_cost},
+    query_limits::{
+        BULK_COST, COMPLEXITY_MAX, COMPOSED_COST, CRON_COST, PREVIEW_COST, READ_COST, SAVE_COST, page_cost,
+    },
     queue,
     scalars::Duration,
     schedule,
@@ -56,8 +58,9 @@ const DURATION_BYTES_MAX: usize = 64;
 
 /// What fields cost that are no pages, beside the fields below them. Every other field costs 1, and
 /// `totalCount` of every page [`READ_COST`].
-const OWN_COSTS: [(&str, &str, usize); 16] = [
+const OWN_COSTS: [(&str, &str, usize); 17] = [
     ("Query", "commandPreview", PREVIEW_COST),
+    ("Query", "cronPreview", CRON_COST),
     ("Mutation", "commandCreate", SAVE_COST),
     ("Mutation", "commandUpdate", SAVE_COST),
     ("Mutation", "scheduleCreate", SAVE_COST),
@@ -334,6 +337,7 @@ mod tests {
                 "{ schedules(first: 3) { nodes { upcoming many: upcoming(count: 100) none: upcoming(count: -1) } } }",
                 43,
             ),
+            ("{ cronPreview(cron: \"@daily\", count: 100) { upcoming } }", 51),
             (
                 "{ workers { queues } jobs(first: 4) { totalCount nodes { input result log(first: 20) { totalCount } } } }",
                 220,

@@ -11,6 +11,8 @@ pub const DEPTH_MAX: usize = 20;
 pub const COMPLEXITY_MAX: usize = 5000;
 /// The cost of `commandPreview`, which composes in another process, beside its fields.
 pub const PREVIEW_COST: usize = 500;
+/// The cost of `cronPreview`, which may search a hundred years of days.
+pub const CRON_COST: usize = 50;
 /// The cost of a mutation that composes a command to check it, or reaches another server.
 pub const SAVE_COST: usize = 250;
 /// The cost of a mutation that counts the jobs of a filter and changes up to 10,000 of them.

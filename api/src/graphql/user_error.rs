@@ -19,7 +19,8 @@ pub struct UserError {
     /// One sentence for people. The wording may change, so programs should use `code` and `path`.
     pub message: String,
     /// Path into the input, such as `["input", "proxyIds", "0"]`. `["input"]` is the input as a
-    /// whole. What follows `commandId` is a path within that command.
+    /// whole. Of a query without `input` it begins with the argument. What follows `commandId` is a
+    /// path within that command.
     pub path: Vec<String>,
 }
 
@@ -91,6 +92,14 @@ pub fn user_errors(refusals: impl IntoIterator<Item = Refusal>) -> Vec<UserError
         }
     }
     errors
+}
+
+/// Converts the refusals of a query whose arguments are fields of their own: the path begins with
+/// the argument.
+pub fn argument_errors(refusals: impl IntoIterator<Item = Refusal>) -> Vec<UserError> {
+    let of_argument =
+        |Refusal { code, message, path, lacks: _ }| UserError { code: code.into(), message, path };
+    refusals.into_iter().map(of_argument).collect()
 }
 
 #[cfg(test)]

@@ -156,3 +156,77 @@ async fn jobs_are_found_by_the_schedule_that_enqueued_them() {
         api.data(&query, json!({ "ids": [created["id"], "schedule_00000000000000000000000000"] })).await;
     assert_eq!(two["jobs"]["nodes"][0]["schedule"], Value::Null, "jobs outlive their schedule");
 }
+
+/// What `cronPreview` returns for these arguments: its times, and its reasons without `input`.
+async fn preview(api: &TestApi, arguments: &str) -> (Vec<Value>, Vec<String>) {
+    let query = format!("{{ cronPreview({arguments}) {{ upcoming userErrors {{ code message path }} }} }}");
+    let mut answer = api.data(&query, json!({})).await["cronPreview"].take();
+    let reason = |error: &Value| {
+        assert_eq!(error["path"].as_array().unwrap().len(), 1, "{error}");
+        format!("{} {}: {}", error["code"], error["path"][0], error["message"]).replace('"', "")
+    };
+    let reasons = answer["userErrors"].as_array().unwrap().iter().map(reason).collect();
+    let Value::Array(times) = answer["upcoming"].take() else { panic!("{answer}") };
+    (times, reasons)
+}
+
+#[tokio::test]
+async fn a_preview_shows_when_a_schedule_would_fire() {
+    let api = TestApi::start().await;
+    let command = api.create("command", "c").await;
+    // Half past two does not come on one day of each year, and twice on another.
+    for (index, (cron, zone, count)) in [
+        ("30 2 * * *", "Europe/Berlin", 100),
+        ("*/20 1-3 * * SUN", "America/New_York", 100),
+        ("0 */5 * * * *", "Australia/Lord_Howe", 7),
+        ("0 0 29 2 *", "UTC", 5),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("s{index}");
+        let input = json!({ "name": name, "cron": cron, "timezone": zone, "job": { "commandId": command } });
+        let fields = format!("upcoming(count: {count})");
+        let created = api.mutate_ok("scheduleCreate", &fields, input).await;
+        let arguments = format!("cron: \"{cron}\", timezone: \"{zone}\", count: {count}");
+        let (times, reasons) = preview(&api, &arguments).await;
+        assert_eq!((json!(times), reasons), (created["upcoming"].clone(), vec![]), "{cron} {zone}");
+        assert_eq!(times.len(), count, "{cron}");
+    }
+    let (utc, _) = preview(&api, "cron: \"0 0 1 1 *\"").await;
+    assert_eq!(utc.len(), 5);
+    assert!(utc.iter().all(|at| at.as_str().unwrap().ends_with("-01-01T00:00:00.000Z")), "{utc:?}");
+    assert_eq!(preview(&api, "cron: \"0 0 1 1 *\", timezone: null, count: null").await.0, utc);
+    // Once in 28 years, or after 40 over the year 2100.
+    let (rare, _) = preview(&api, "cron: \"0 0 29 2 +MON\", count: 100").await;
+    assert!((3..=4).contains(&rare.len()), "{rare:?}");
+}
+
+#[tokio::test]
+async fn a_preview_refuses_what_a_schedule_would_not_take() {
+    let api = TestApi::start().await;
+    let (times, reasons) = preview(&api, "cron: \"0 0 30 2 *\", timezone: \"Berlin\", count: 101").await;
+    assert_eq!(times, Vec::<Value>::new());
+    assert_eq!(
+        reasons,
+        [
+            "INVALID cron: never occurs because no year has such a day (check the day of month and the month)",
+            "INVALID timezone: must be the name of an IANA time zone (did you mean `Europe/Berlin`?)",
+            "INVALID count: must be 1 to 100, not 101",
+        ]
+    );
+    for (arguments, expected) in [
+        ("cron: \"\"".to_owned(), "INVALID cron"),
+        (format!("cron: \"{}\"", "1,".repeat(101)), "INVALID cron: must be at most 200 bytes"),
+        ("cron: \"@daily\", timezone: \"\"".to_owned(), "INVALID timezone"),
+        ("cron: \"@daily\", count: 0".to_owned(), "INVALID count"),
+        ("cron: \"@daily\", count: -2147483648".to_owned(), "INVALID count"),
+    ] {
+        let (times, reasons) = preview(&api, &arguments).await;
+        assert_eq!((times.len(), reasons.len()), (0, 1), "{arguments}: {reasons:?}");
+        assert!(reasons[0].starts_with(expected), "{arguments}: {reasons:?}");
+    }
+    let (status, answer) =
+        api.execute(Some("cb_viewer"), "{ cronPreview(cron: \"@daily\") { upcoming } }", json!({})).await;
+    assert!(status.is_success() && answer["data"]["cronPreview"]["upcoming"][4].is_string(), "{answer}");
+}

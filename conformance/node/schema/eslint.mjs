@@ -3,7 +3,7 @@ import graphql from '@graphql-eslint/eslint-plugin';
 
 /** Value types, which have no id. A new type without an id is added here by decision. */
 const WITHOUT_ID = [
-  'Backoff', 'Cap', 'Choice', 'CommandChoices', 'CommandPreview', 'ComposedCommand', 'ComposedHttp', 'Consumed', 'Consumer', 'Consumption', 'Failure', 'HttpSpec',
+  'Backoff', 'Cap', 'Choice', 'CommandChoices', 'CommandPreview', 'ComposedCommand', 'ComposedHttp', 'Consumed', 'Consumer', 'Consumption', 'CronPreview', 'Failure', 'HttpSpec',
   'JobChanges', 'JobCounts', 'JobTemplate', 'LimitUsage', 'LogBatch', 'LogLine', 'PageInfo', 'PlaywrightSpec', 'Policy', 'ProgramSpec', 'Progress',
   'ProxyHealth', 'ProxyRoute', 'QueuePoint', 'RateLimit', 'Secret', 'UserError', 'Viewer', 'Waiting',
 ];

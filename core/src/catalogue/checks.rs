@@ -117,6 +117,11 @@ impl Checks {
         StepError::Refused(self.refusals)
     }
 
+    /// Returns everything that was refused.
+    pub(super) fn into_refusals(self) -> Vec<Refusal> {
+        self.refusals
+    }
+
     /// Fails with everything that was refused, if anything was.
     pub(super) fn passed(self) -> Result<(), StepError> {
         if self.refusals.is_empty() { Ok(()) } else { Err(StepError::Refused(self.refusals)) }

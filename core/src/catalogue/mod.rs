@@ -34,7 +34,7 @@ pub use profile_secrets::{SECRETS_MAX, SecretInput};
 pub use profiles::{ProfileChanges, ProfileCreate, ProfileUpdate};
 pub use proxies::{CheckResult, ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate};
 pub use references::LIST_MAX;
-pub use schedules::{ScheduleChanges, ScheduleCreate, ScheduleUpdate};
+pub use schedules::{ScheduleChanges, ScheduleCreate, ScheduleUpdate, cron_preview};
 pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 pub use sessions::{OpenedSession, SESSIONS_MAX, SessionLife};
 

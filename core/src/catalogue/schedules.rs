@@ -273,6 +273,22 @@ impl Catalogue {
     }
 }
 
+/// Returns the next `count` times after `after` at which a schedule with this pattern and zone
+/// would fire, or what is wrong with them. Reads and writes nothing.
+pub fn cron_preview(
+    cron: &str,
+    timezone: Option<&str>,
+    after: Time,
+    count: usize,
+) -> Result<Vec<Time>, Vec<Refusal>> {
+    let mut checks = Checks::default();
+    let cron = check_cron(&mut checks, cron);
+    let zone = check_zone(&mut checks, timezone.unwrap_or(ZONE_DEFAULT));
+    let (Some(cron), Some(zone)) = (cron, zone) else { return Err(checks.into_refusals()) };
+    let timing = Timing { cron, zone, overlap: Overlap::Skip, catch_up: IsoDuration::from_secs(0) };
+    Ok(timing.upcoming(after, count))
+}
+
 /// What the audit shows of the secrets in a stored input.
 fn shown(plan: &Plan) -> Shown {
     plan.template.input_sealed.as_ref().map(|_| MASK)

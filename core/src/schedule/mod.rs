@@ -16,6 +16,10 @@ pub const ON_TIME: Duration = Duration::from_secs(30);
 /// Maximum number of firings of one schedule in one round.
 pub const FIRINGS_MAX: usize = 100;
 
+/// How far ahead times are listed: a hundred years. A pattern may come only once in 28 years (the
+/// 29th of February on a Monday), and looking for the next hundred times takes long.
+pub const UPCOMING_WITHIN: Duration = Duration::from_hours(24 * 36_525);
+
 /// When a schedule is due, and what happens to times that overlap or were missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
@@ -76,9 +80,10 @@ impl Timing {
         self.cron.next(&self.zone, after)
     }
 
-    /// Returns the next `count` times after `after`.
+    /// Returns the next `count` times after `after` that lie within [`UPCOMING_WITHIN`].
     pub fn upcoming(&self, after: Time, count: usize) -> Vec<Time> {
-        std::iter::successors(self.next(after), |last| self.next(*last)).take(count).collect()
+        let times = std::iter::successors(self.next(after), |last| self.next(*last));
+        times.take_while(|time| *time <= after + UPCOMING_WITHIN).take(count).collect()
     }
 
     /// Returns what a schedule has to do now if its first open time is `from`. `is_busy` means that

@@ -18,10 +18,10 @@ use crate::{
     },
 };
 
-/// Maximum number of times in `upcoming`.
-const UPCOMING_MAX: i32 = 100;
+/// Maximum number of times in `upcoming`, of a schedule and of a preview.
+pub(super) const UPCOMING_MAX: i32 = 100;
 /// Number of times in `upcoming` when no count is given.
-const UPCOMING_DEFAULT: i32 = 5;
+pub(super) const UPCOMING_DEFAULT: i32 = 5;
 
 /// The cost of firing times: ten cost as much as one field.
 pub fn upcoming_cost(count: Option<i32>) -> usize {
@@ -142,7 +142,7 @@ impl Schedule {
         Some(is_kept_back.map(|is_kept_back| if is_kept_back { KEPT_BACK } else { failure }))
     }
 
-    /// The next firing times. Empty while the schedule is paused.
+    /// The next firing times within a hundred years. Empty while the schedule is paused.
     #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn upcoming(
         &self,
