@@ -64,6 +64,7 @@ fn transitions() -> Vec<(String, Transition)> {
             Transition::DependencyBroken { on: JobId::from(Uuid::from_u128(7)) },
         ),
         ("run time reached".into(), Transition::Due),
+        ("run now requested".into(), Transition::RunNow),
         ("claimed".into(), Transition::Claimed { attempt: attempt(1) }),
         ("parked at a gate".into(), Transition::Parked { on: gate(), reason: "in use".into() }),
         ("woken".into(), Transition::Woken),
@@ -201,6 +202,24 @@ fn a_stale_attempt_cannot_settle_the_job() {
         let facts = Facts { standing: standing.clone(), counted: 0, lost: 0 };
         let late = Transition::Finished { attempt: attempt(1), outcome, retry: retry() };
         assert!(apply(&facts, late, now()).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn only_a_job_that_waits_for_a_time_is_run_now() {
+    for standing in standings() {
+        let facts = Facts { standing: standing.clone(), counted: 1, lost: 1 };
+        match (&standing, apply(&facts, Transition::RunNow, now())) {
+            (Standing::Scheduled { .. }, Ok(applied)) => {
+                assert_eq!(standing_after(&applied), Standing::Queued { parked_on: None });
+                assert_eq!((applied.counted, applied.lost), (1, 1), "it is the same retry");
+                assert_eq!(applied.message, "Run now, before its time 2027-01-15T08:00:00.000Z.");
+            }
+            (_, applied) => {
+                let refused = applied.unwrap_err();
+                assert_eq!((refused.state, refused.asked), (standing.state(), "run now"));
+            }
+        }
     }
 }
 

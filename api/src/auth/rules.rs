@@ -37,7 +37,7 @@ pub const RULES: &[(&str, Need, &[&str])] = &[
     ("Query", ADMIN, &["apiKeys", "auditEvents"]),
     ("Mutation", OPEN, &["sessionCreate", "sessionDelete"]),
     ("Mutation", OPERATOR, &["jobEnqueue", "jobsEnqueue"]),
-    ("Mutation", OPERATOR, &["jobCancel", "jobsCancel", "jobRetry", "jobsRetry"]),
+    ("Mutation", OPERATOR, &["jobCancel", "jobsCancel", "jobRetry", "jobsRetry", "jobRunNow"]),
     ("Mutation", ADMIN, &["profileCreate", "profileUpdate", "profileDelete"]),
     ("Mutation", ADMIN, &["serviceCreate", "serviceUpdate", "serviceDelete"]),
     ("Mutation", ADMIN, &["serviceTokenRefresh", "serviceResume"]),

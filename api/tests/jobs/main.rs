@@ -38,6 +38,7 @@ mod private;
 mod queues;
 mod reconnects;
 mod roles;
+mod run_now;
 mod shadowed_cookies;
 mod sign_in;
 mod sign_in_audit;

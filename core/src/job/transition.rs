@@ -11,7 +11,7 @@ use super::{
     state::{Ending, JobState, Standing},
 };
 use crate::{
-    clock::Time,
+    clock::{Time, written},
     duration::IsoDuration,
     ids::{AttemptId, JobId},
     limit::GateKey,
@@ -47,6 +47,8 @@ pub enum Transition {
     },
     /// Its start time has come.
     Due,
+    /// It is to run now, although its start time has not come.
+    RunNow,
     /// A worker claimed it.
     Claimed {
         /// The attempt that the worker created.
@@ -159,8 +161,7 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
     let state = facts.standing.state();
     let refuse = |asked| Err(Refused { state, asked });
     let live = |standing, event, message: String| {
-        let (counted, lost) = (facts.counted, facts.lost);
-        Ok(Applied { next: Next::Live(standing), event, message, counted, lost })
+        Ok(Applied { next: Next::Live(standing), event, message, counted: facts.counted, lost: facts.lost })
     };
     #[expect(clippy::match_same_arms, reason = "one arm per transition, in the order of a job's life")]
     match (&facts.standing, transition) {
@@ -179,6 +180,8 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
             live(Standing::Queued { parked_on: None }, EventKind::Queued, String::new())
         }
         (_, Transition::Due) => refuse("made ready"),
+        (Standing::Scheduled { run_at, .. }, Transition::RunNow) => Ok(run_now(facts, *run_at)),
+        (_, Transition::RunNow) => refuse("run now"),
 
         (Standing::Queued { .. }, Transition::Claimed { attempt }) => {
             live(Standing::Running { attempt, cancel_asked: false }, EventKind::Started, String::new())
@@ -224,6 +227,12 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
         }
         (_, Transition::Retried { .. }) => refuse("retried before it has finished"),
     }
+}
+
+/// Makes a scheduled job ready before its time.
+fn run_now(facts: &Facts, run_at: Time) -> Applied {
+    let message = format!("Run now, before its time {}.", written(run_at));
+    requeued(facts, EventKind::Queued, message, 0)
 }
 
 /// Marks a running job for cancellation. A job that has not started is cancelled at once.

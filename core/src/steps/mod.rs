@@ -17,6 +17,7 @@
 //! | step | what it does | if the process dies right after |
 //! |---|---|---|
 //! | [`hand_out::promote`] | makes due jobs ready, expires late ones | all or nothing |
+//! | [`hand_out::run_now`] | makes a scheduled job ready now | all or nothing, dispatch finds it |
 //! | [`hand_out::unblock`] | decides jobs with finished dependencies | all or nothing |
 //! | [`hand_out::dispatch`] | hands references to Redis | pushed twice or late, the claim decides |
 //! | [`hand_out::pause`] | pauses or resumes a queue | all or nothing |

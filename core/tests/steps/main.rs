@@ -21,6 +21,7 @@ mod queue_counts;
 mod races;
 mod rescues;
 mod reseal;
+mod run_now;
 mod schedules;
 mod submits;
 mod texts;

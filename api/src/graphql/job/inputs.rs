@@ -74,6 +74,13 @@ pub struct JobRetryInput {
     pub id: ID,
 }
 
+/// Input of jobRunNow.
+#[derive(Debug, InputObject)]
+pub struct JobRunNowInput {
+    /// The id of the job. The job must be SCHEDULED.
+    pub id: ID,
+}
+
 impl From<JobEnqueueInput> for JobRequest {
     fn from(input: JobEnqueueInput) -> Self {
         Self {

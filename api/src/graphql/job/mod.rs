@@ -4,6 +4,7 @@
 //! subscriptions through `feed`.
 
 mod bulk;
+mod change;
 mod composed;
 mod context;
 mod event;
@@ -20,12 +21,13 @@ mod subscription;
 mod waiting;
 
 pub use bulk::{BulkMutation, BulkPayload, JobsCancelInput, JobsRetryInput};
+pub use change::JobChangeMutation;
 pub use composed::Composed;
 pub use context::JobContext;
 pub use event::{JobEvent, JobEventConnection, JobEventEdge, JobEventKind};
 pub use failure::{Failure, Progress};
 pub use filter::{DateTimeRange, JobFilter, JobOrder, JobOrderField, OrderDirection};
-pub use inputs::{JobCancelInput, JobEnqueueInput, JobRetryInput, JobsEnqueueInput};
+pub use inputs::{JobCancelInput, JobEnqueueInput, JobRetryInput, JobRunNowInput, JobsEnqueueInput};
 pub use list::{JobConnection, JobEdge, held_by, jobs_of_profile};
 pub use mutation::{JobEnqueuePayload, JobMutation, JobPayload, JobsEnqueuePayload};
 pub use object::{Job, load};

@@ -49,7 +49,7 @@ pub struct JobsEnqueuePayload {
     pub user_errors: Vec<UserError>,
 }
 
-/// Returned by jobCancel and jobRetry.
+/// Returned by jobCancel, jobRetry and jobRunNow.
 #[derive(Debug, Default, SimpleObject)]
 pub struct JobPayload {
     /// The job as it is now. Null when the input was refused.
@@ -59,7 +59,7 @@ pub struct JobPayload {
 }
 
 impl JobPayload {
-    fn refused(ctx: &Context<'_>, refusal: Refusal) -> Self {
+    pub(super) fn refused(ctx: &Context<'_>, refusal: Refusal) -> Self {
         Self { user_errors: refuse(ctx, [refusal]), ..Self::default() }
     }
 }
@@ -207,7 +207,11 @@ async fn enqueue(
 }
 
 /// Announces what a step changed and returns the job as it is now.
-async fn announce(ctx: &Context<'_>, job: JobId, done: Result<After, StepError>) -> Result<JobPayload> {
+pub(super) async fn announce(
+    ctx: &Context<'_>,
+    job: JobId,
+    done: Result<After, StepError>,
+) -> Result<JobPayload> {
     let (done, user_errors) = settle(ctx, done)?;
     let Some(after) = done else { return Ok(JobPayload { user_errors, ..JobPayload::default() }) };
     after.announce_soon(&JobContext::of(ctx)?.redis);

@@ -73,6 +73,26 @@ pub enum WaitReason {
     NextInLine,
 }
 
+impl WaitReason {
+    /// What a person can do about it. Empty where nothing is needed.
+    pub(super) const fn remedy(self) -> &'static str {
+        match self {
+            Self::RunAt | Self::RetryBackoff => "jobRunNow starts it now.",
+            // The refusal says it.
+            Self::Dependency | Self::NextInLine => "",
+            Self::RateLimit => "Wait, or have an ADMIN raise the limit.",
+            Self::Concurrency => {
+                "Wait for a job that runs there, cancel one, or have an ADMIN raise the limit."
+            }
+            Self::ProfileBusy => "Wait for that job, or cancel it.",
+            Self::ProxyDown => "Wait, or have an ADMIN check the proxy with proxyCheck.",
+            Self::ServiceSuspended => "An ADMIN resumes the service with serviceResume.",
+            Self::QueuePaused => "An ADMIN resumes the queue with queueResume.",
+            Self::NoWorker => "Start a worker for this queue.",
+        }
+    }
+}
+
 /// What the reason depends on in addition to the record.
 #[derive(Debug, Clone, Default)]
 struct Surroundings {

@@ -169,6 +169,8 @@ impl<'a> LiveRow<'a> {
             Standing::Blocked | Standing::Ended(_) => {}
             Standing::Scheduled { run_at, is_retry } => (row.run_at, row.is_retry) = (*run_at, *is_retry),
             Standing::Queued { parked_on } => {
+                // A job that is run now has a start time that has not come.
+                row.run_at = before.run_at.min(now);
                 let was_queued = matches!(before.standing, Standing::Queued { .. });
                 row.queued_at = if was_queued { before.queued_at } else { Some(now) };
                 row.parked_on = parked_on.as_ref();
