@@ -17,7 +17,7 @@ pub const CRON_COST: usize = 50;
 pub const SAVE_COST: usize = 250;
 /// The cost of a mutation that counts the jobs of a filter and changes up to 10,000 of them.
 pub const BULK_COST: usize = 250;
-/// The cost of `Job.composed`, `Attempt.composed`, `jobEnqueue` and `jobsEnqueue` beside their
+/// The cost of `Job.composed`, `Attempt.composed`, and of mutations that enqueue, beside their
 /// fields. In `jobsEnqueue` each job costs 1 more.
 pub const COMPOSED_COST: usize = 10;
 /// The cost of `totalCount`, `queues`, `workers`, `Job.input` and `Job.result`: a statement of

@@ -18,7 +18,7 @@ use super::{
     proxy::Proxy,
     query_limits::bounded,
     queue::{self, Queue, QueueId, QueueMutation, QueueQuery, QueueSubscription},
-    schedule::{CronPreviewQuery, Schedule, ScheduleMutation, ScheduleQuery},
+    schedule::{CronPreviewQuery, Schedule, ScheduleMutation, ScheduleQuery, ScheduleRunMutation},
     service::Service,
     session::SessionMutation,
     viewer::ViewerQuery,
@@ -64,6 +64,7 @@ pub struct Query(
 pub struct Mutation(
     CatalogueMutation,
     ScheduleMutation,
+    ScheduleRunMutation,
     JobMutation,
     JobChangeMutation,
     BulkMutation,

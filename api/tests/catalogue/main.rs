@@ -21,6 +21,7 @@ mod profiles;
 mod proxies;
 mod readers;
 mod schedules;
+mod schedules_by_hand;
 mod services;
 mod statements;
 mod unavailable;

@@ -41,8 +41,8 @@ pub struct JobRequest {
     pub depends_on: Vec<JobId>,
     /// Who enqueues the job. `None` in tests, and in the template of a schedule.
     pub by: Option<By>,
-    /// The schedule that enqueues the job, and the time that fired.
-    pub schedule: Option<(ScheduleId, Time)>,
+    /// The schedule that enqueues the job, and the time that fired: `None` when it is run by hand.
+    pub schedule: Option<(ScheduleId, Option<Time>)>,
     /// Secret parts of a schedule's stored input. The job is refused if the command's schema no
     /// longer marks them secret.
     pub kept_secret: SecretInputs,

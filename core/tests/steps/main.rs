@@ -23,6 +23,7 @@ mod rescues;
 mod reseal;
 mod run_now;
 mod schedules;
+mod schedules_by_hand;
 mod submits;
 mod texts;
 mod usage;

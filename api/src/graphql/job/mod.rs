@@ -29,7 +29,7 @@ pub use failure::{Failure, Progress};
 pub use filter::{DateTimeRange, JobFilter, JobOrder, JobOrderField, OrderDirection};
 pub use inputs::{JobCancelInput, JobEnqueueInput, JobRetryInput, JobRunNowInput, JobsEnqueueInput};
 pub use list::{JobConnection, JobEdge, held_by, jobs_of_profile};
-pub use mutation::{JobEnqueuePayload, JobMutation, JobPayload, JobsEnqueuePayload};
+pub use mutation::{JobEnqueuePayload, JobMutation, JobPayload, JobsEnqueuePayload, submit};
 pub use object::{Job, load};
 pub use privacy::{KEPT_BACK, hidden_command, is_kept_back, is_viewer};
 pub use query::JobQuery;

@@ -188,9 +188,19 @@ async fn enqueue(
     for request in &mut requests {
         request.by = Some(by.clone());
     }
+    let accepted = submit(ctx, requests).await?;
+    Ok(accepted.map_err(|refusals| refuse(ctx, refusals)))
+}
+
+/// Passes job requests, which name who makes them, to the enqueuer. The inner error holds what the
+/// caller can fix.
+pub async fn submit(
+    ctx: &Context<'_>,
+    requests: Vec<JobRequest>,
+) -> Result<Result<Vec<Accepted>, Vec<Refusal>>> {
     match JobContext::of(ctx)?.enqueuer.submit(requests).await {
         Ok(accepted) => Ok(Ok(accepted)),
-        Err(EnqueueError::Refused(refusals)) => Ok(Err(refuse(ctx, refusals))),
+        Err(EnqueueError::Refused(refusals)) => Ok(Err(refusals)),
         Err(EnqueueError::Store(error)) => Err(outage(error)),
         Err(EnqueueError::Evaluator(why)) => Err(unevaluated(&why)),
         Err(EnqueueError::Full) => Err(ApiError::new(

@@ -306,9 +306,10 @@ impl Job {
         }
     }
 
-    /// The scheduled time that the job was enqueued for. Null when no schedule enqueued it.
+    /// The scheduled time that the job was enqueued for. Null when no schedule enqueued it, and
+    /// when the schedule was run by hand with scheduleRunNow.
     async fn scheduled_for(&self, ctx: &Context<'_>) -> Option<Result<DateTime>> {
-        let due = |record: &JobRecord| record.schedule.map(|(_, due)| DateTime(due));
+        let due = |record: &JobRecord| record.schedule?.1.map(DateTime);
         self.record(ctx).await.map(due).transpose()
     }
 

@@ -143,6 +143,13 @@ impl From<ScheduleUpdateInput> for ScheduleUpdate {
     }
 }
 
+/// Input of scheduleRunNow.
+#[derive(Debug, InputObject)]
+pub struct ScheduleRunNowInput {
+    /// The id of the schedule.
+    pub id: ID,
+}
+
 /// Input of scheduleDelete. Jobs that the schedule has enqueued continue.
 #[derive(Debug, InputObject)]
 pub struct ScheduleDeleteInput {

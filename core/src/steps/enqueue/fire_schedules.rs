@@ -208,7 +208,7 @@ impl Ready {
     ) -> bool {
         let mut turn = preparing.context.evaluator.turn(purpose);
         for (index, &at) in self.planned.due.iter().enumerate() {
-            let request = JobRequest { schedule: Some((self.schedule.id, at)), ..request.clone() };
+            let request = JobRequest { schedule: Some((self.schedule.id, Some(at))), ..request.clone() };
             let is_late = index > 0 && Instant::now() > until;
             // What is light does not wait for anything by itself.
             yield_now().await;
@@ -370,8 +370,8 @@ fn told(refusals: &[Refusal]) -> String {
     refusals.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
 
-/// The job request of every firing, or why there is none.
-fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest, String> {
+/// The job request of a firing, or why there is none.
+pub(super) fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest, String> {
     let template = &schedule.plan.template;
     let kept_secret = secrets_of(&context.keyring, schedule)?;
     let policy = match &template.policy {

@@ -5,7 +5,8 @@
 //! chooses what it runs on (`targets`), refuses it if a cap is reached (`caps`), recognises
 //! repeats (`fingerprint`), and inserts the accepted jobs (`write`). `fire_schedules` prepares the
 //! jobs of due schedules and writes them in the transaction that moves those schedules on. Nothing
-//! is evaluated while a transaction is alive.
+//! is evaluated while a transaction is alive. `run_schedule` makes the request of a schedule that
+//! is run by hand.
 
 mod caps;
 pub mod context;
@@ -13,6 +14,7 @@ mod fingerprint;
 pub mod fire_schedules;
 mod prepare;
 pub mod preview;
+pub mod run_schedule;
 pub mod submit;
 pub mod targets;
 mod write;

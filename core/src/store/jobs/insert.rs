@@ -66,8 +66,8 @@ pub struct NewJob {
     pub needs: Vec<JobId>,
     /// Whether the caller is about to push its reference to Redis.
     pub is_dispatched: bool,
-    /// The schedule that enqueues it, and the due time.
-    pub schedule: Option<(ScheduleId, Time)>,
+    /// The schedule that enqueues it, and the due time unless it is run by hand.
+    pub schedule: Option<(ScheduleId, Option<Time>)>,
     /// Who enqueues it.
     pub by: Option<By>,
     /// How a repeat of the request is recognised.
@@ -151,7 +151,7 @@ pub async fn insert(connection: &mut Connection, jobs: &[&NewJob]) -> Result<Vec
             "idempotency_hash": "bytea[]" as Option<&[u8]> = job.idempotency_hash();
             "command_limits": "text[]" as Option<String> = job.command_limits_json()?;
             "schedule_id": "uuid[]" as Option<Uuid> = job.schedule.map(|(schedule, _)| schedule.uuid());
-            "due_at": "timestamptz[]" as Option<Time> = job.schedule.map(|(_, due)| due);
+            "due_at": "timestamptz[]" as Option<Time> = job.schedule.and_then(|(_, due)| due);
             "fairness_key": "text[]" as Option<&str> = job.fairness_key.as_deref();
             "round": "bigint[]" = job.round;
             "created_by": "text[]" as Option<&str> = job.created_by();
@@ -255,7 +255,9 @@ impl<'a> Callers<'a> {
 
 impl<'a> Caller<'a> {
     fn add(&mut self, job: &'a NewJob) {
-        let kind = |job: &'a NewJob| (job.command_id, job.profile_id, job.proxy_id, &job.service_ids);
+        let schedule = |job: &NewJob| job.schedule.map(|(schedule, _)| schedule);
+        let kind =
+            |job: &'a NewJob| (job.command_id, job.profile_id, job.proxy_id, &job.service_ids, schedule(job));
         let has_room = self.enqueues.len() < KINDS_SHOWN_MAX;
         match self.enqueues.iter_mut().find(|(known, _)| kind(known) == kind(job)) {
             Some((_, count)) => *count += 1,
@@ -268,14 +270,18 @@ impl<'a> Caller<'a> {
     /// What is enqueued, without inputs.
     fn after(&self) -> Value {
         let shown = |(job, count): &(&NewJob, usize)| {
-            json!({
+            let mut shown = json!({
                 "command": job.command_name,
                 "commandId": job.command_id,
                 "profileId": job.profile_id,
                 "proxyId": job.proxy_id,
                 "serviceIds": job.service_ids,
                 "count": count,
-            })
+            });
+            if let Some((schedule, _)) = job.schedule {
+                shown["scheduleId"] = json!(schedule);
+            }
+            shown
         };
         let jobs: Vec<Value> = self.enqueues.iter().map(shown).collect();
         if self.others == 0 {

@@ -45,8 +45,9 @@ pub struct JobRecord {
     pub policy: Policy,
     /// When it may start: as requested, or the time of the next attempt.
     pub run_at: Time,
-    /// The schedule that enqueued it, which may have been deleted, and the due time.
-    pub schedule: Option<(ScheduleId, Time)>,
+    /// The schedule that enqueued it, which may have been deleted, and the due time: `None` if it
+    /// was run by hand.
+    pub schedule: Option<(ScheduleId, Option<Time>)>,
     /// Its own fairness key.
     pub fairness_key: Option<String>,
     /// Its idempotency key.
@@ -182,7 +183,7 @@ impl Row {
             labels: self.labels,
             policy: from_json("jobs", "policy", self.policy)?,
             run_at: self.run_at,
-            schedule: self.schedule_id.map(ScheduleId::from).zip(self.due_at),
+            schedule: self.schedule_id.map(|schedule| (schedule.into(), self.due_at)),
             fairness_key: self.fairness_key,
             idempotency_key: self.idempotency_key,
             created_by: self.created_by,
