@@ -232,8 +232,8 @@ impl Catalogue {
         kept: &SecretInputs,
     ) -> Result<NewTemplate, StepError> {
         let mut input = job.input.unwrap_or_else(|| json!({}));
-        kept.put_back(&mut input);
-        let mut request = JobRequest { input: Some(input), ..job };
+        let kept_secret = kept.put_back(&mut input);
+        let mut request = JobRequest { input: Some(input), kept_secret, ..job };
         let mut turn = context.evaluator.turn(Purpose::Save(&self.actor));
         let input = match Box::pin(submit::check(context, &mut turn, &request)).await {
             Ok(input) => input,
@@ -242,6 +242,8 @@ impl Catalogue {
             }
             Err(error @ (StepError::Store(_) | StepError::Evaluator(_))) => return Err(error),
         };
+        // Checked: the schema still keeps them secret.
+        request.kept_secret = SecretInputs::default();
         let sealed =
             |secrets: &SecretInputs| context.keyring.seal(Owner::ScheduleInput(id), &secrets.to_text());
         let is_replaced = !kept.is_empty() && *kept != input.secrets;

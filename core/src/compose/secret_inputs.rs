@@ -56,14 +56,18 @@ impl SecretInputs {
         serde_json::from_str(text.expose_secret()).map(Self).map_err(|_| BadSecretInputs)
     }
 
-    /// Puts each value back where the input has `***`. Places that are missing or hold something
-    /// else stay unchanged.
-    pub fn put_back(&self, input: &mut Value) {
+    /// Puts each value back where the input has `***`, and returns those that were. Places that are
+    /// missing or hold something else stay unchanged.
+    #[must_use = "the secrets that are kept must stay secret"]
+    pub fn put_back(&self, input: &mut Value) -> Self {
+        let mut kept = BTreeMap::new();
         for (pointer, value) in &self.0 {
             if let Some(place) = input.pointer_mut(pointer).filter(|place| *place == MASK) {
                 place.clone_from(value);
+                kept.insert(pointer.clone(), value.clone());
             }
         }
+        Self(kept)
     }
 
     /// The pointers of these secrets that `others` do not keep secret, neither as a whole nor as

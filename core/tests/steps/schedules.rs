@@ -213,6 +213,12 @@ async fn secrets_of_a_template_stay_sealed_and_are_kept() {
 
     // A schema that no longer marks it secret would store it in plain text.
     fixture.set_schema(command, json!({})).await;
+    let update = update(json!({ "pin": "***", "n": 9 }));
+    let plain = fixture.catalogue.schedule_update(&fixture.context, update).await.unwrap_err();
+    let StepError::Refused(refusals) = plain else { panic!("{plain}") };
+    assert_eq!(refusals[0].path, ["job", "input", "pin"]);
+    let text: String = fixture.value("SELECT schedules::text FROM schedules").await;
+    assert!(!text.contains("4712"), "{text}");
     fixture.down_for(2).await;
     let before = fixture.jobs_of_schedules().await;
     fixture.fire().await;

@@ -384,7 +384,7 @@ pub(super) fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result
     let by = Some(By::schedule(&schedule.plan.name));
     let mut request = JobRequest { policy, by, ..template.request.clone() };
     if let Some(input) = &mut request.input {
-        kept_secret.put_back(input);
+        let _kept = kept_secret.put_back(input);
     }
     Ok(JobRequest { kept_secret, ..request })
 }
