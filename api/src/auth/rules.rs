@@ -36,7 +36,7 @@ pub const RULES: &[(&str, Need, &[&str])] = &[
     ("Query", VIEWER, &["job", "jobs", "queues", "workers"]),
     ("Query", ADMIN, &["apiKeys", "auditEvents"]),
     ("Mutation", OPEN, &["sessionCreate", "sessionDelete"]),
-    ("Mutation", OPERATOR, &["jobEnqueue", "jobsEnqueue", "scheduleRunNow"]),
+    ("Mutation", OPERATOR, &["jobEnqueue", "jobsEnqueue", "jobEnqueueAgain", "scheduleRunNow"]),
     ("Mutation", OPERATOR, &["jobCancel", "jobsCancel", "jobRetry", "jobsRetry", "jobRunNow"]),
     ("Mutation", ADMIN, &["profileCreate", "profileUpdate", "profileDelete"]),
     ("Mutation", ADMIN, &["serviceCreate", "serviceUpdate", "serviceDelete"]),

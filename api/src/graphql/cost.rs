@@ -58,7 +58,7 @@ const DURATION_BYTES_MAX: usize = 64;
 
 /// What fields cost that are no pages, beside the fields below them. Every other field costs 1, and
 /// `totalCount` of every page [`READ_COST`].
-const OWN_COSTS: [(&str, &str, usize); 18] = [
+const OWN_COSTS: [(&str, &str, usize); 19] = [
     ("Query", "commandPreview", PREVIEW_COST),
     ("Query", "cronPreview", CRON_COST),
     ("Mutation", "commandCreate", SAVE_COST),
@@ -70,6 +70,7 @@ const OWN_COSTS: [(&str, &str, usize); 18] = [
     ("Mutation", "jobsRetry", BULK_COST),
     ("Mutation", "jobEnqueue", COMPOSED_COST),
     ("Mutation", "jobsEnqueue", COMPOSED_COST),
+    ("Mutation", "jobEnqueueAgain", COMPOSED_COST),
     ("Mutation", "scheduleRunNow", COMPOSED_COST),
     ("Job", "composed", COMPOSED_COST),
     ("Attempt", "composed", COMPOSED_COST),

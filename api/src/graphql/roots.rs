@@ -13,7 +13,9 @@ use super::{
     audit::AuditQuery,
     catalogue::{CatalogueMutation, CatalogueQuery},
     command::Command,
-    job::{self, BulkMutation, Job, JobChangeMutation, JobMutation, JobQuery, JobSubscription},
+    job::{
+        self, BulkMutation, Job, JobAgainMutation, JobChangeMutation, JobMutation, JobQuery, JobSubscription,
+    },
     profile::Profile,
     proxy::Proxy,
     query_limits::bounded,
@@ -67,6 +69,7 @@ pub struct Mutation(
     ScheduleRunMutation,
     JobMutation,
     JobChangeMutation,
+    JobAgainMutation,
     BulkMutation,
     QueueMutation,
     WorkerMutation,

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::wildcard_enum_match_arm, reason = "any other message is wrong")]
 
+mod again;
 mod bad_database_url;
 mod batching;
 mod bulk;

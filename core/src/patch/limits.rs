@@ -66,6 +66,24 @@ impl From<NewRateLimit> for RateLimit {
 }
 
 impl LimitsPatch {
+    /// The patch that makes any limits these.
+    pub fn whole(limits: &Limits) -> Self {
+        let count = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+        let Limits { max_concurrency, rate_limits, caps } = limits;
+        let rate = |rate: &RateLimit| NewRateLimit {
+            name: rate.name.clone(),
+            limit: count(rate.limit),
+            per: rate.per,
+            burst: Some(count(rate.burst)),
+        };
+        let cap = |cap: &Cap| NewCap { most: count(cap.most), per: cap.per, when_reached: cap.when_reached };
+        Self {
+            max_concurrency: Patch::set_or_clear(max_concurrency.map(count)),
+            rate_limits: Patch::Set(rate_limits.iter().map(rate).collect()),
+            caps: Patch::Set(caps.iter().map(cap).collect()),
+        }
+    }
+
     /// Returns the limits with this patch applied, unchecked.
     pub fn over(self, limits: &Limits) -> Limits {
         let count = |count: i32| u32::try_from(count).unwrap_or(0);

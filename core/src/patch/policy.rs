@@ -55,6 +55,26 @@ pub struct BackoffPatch {
 }
 
 impl PolicyPatch {
+    /// The patch that makes any policy this one.
+    pub fn whole(policy: &Policy) -> Self {
+        let Policy { max_attempts, backoff, timeout, grace, expires_after, limits } = policy;
+        let &Backoff { strategy, initial, max, jitter } = backoff;
+        let backoff = BackoffPatch {
+            strategy: Patch::Set(strategy),
+            initial: Patch::Set(initial),
+            max: Patch::Set(max),
+            jitter: Patch::Set(jitter),
+        };
+        Self {
+            max_attempts: Patch::Set(i32::try_from(*max_attempts).unwrap_or(i32::MAX)),
+            backoff: Patch::Set(backoff),
+            timeout: Patch::Set(*timeout),
+            grace: Patch::Set(*grace),
+            expires_after: Patch::set_or_clear(*expires_after),
+            limits: LimitsPatch::whole(limits),
+        }
+    }
+
     /// Returns the policy with this patch applied, unchecked.
     pub fn over(&self, policy: &Policy) -> Policy {
         let default = Policy::default();

@@ -5,9 +5,12 @@ use crate::{
     command::Choice,
     ids::{ProfileId, ProxyId, ServiceId},
     refusal::Refusal,
-    store::catalogue::{
-        commands::Command,
-        ingredients::{StoredIngredients, Wanted},
+    store::{
+        catalogue::{
+            commands::Command,
+            ingredients::{StoredIngredients, Wanted},
+        },
+        jobs::records::JobRecord,
     },
 };
 
@@ -149,4 +152,17 @@ fn check_order(found: &StoredIngredients, named: Named<'_>, command: &Command) -
         command.name
     );
     Some(Refusal::invalid("serviceIds", message))
+}
+
+/// What was chosen for a job. Services that its command or its profile gives it anyway are not.
+pub(super) fn chosen<'a>(found: &StoredIngredients, job: &'a JobRecord, command: &Command) -> Named<'a> {
+    let named = Named { profile: job.profile_id, proxy: job.proxy_id, services: None };
+    let given = match named.services_over(Some(command)) {
+        Services::Listed(listed) => listed,
+        Services::OfProfile(profile) => {
+            found.profiles.get(&profile).map(|stored| &stored.services[..]).unwrap_or_default()
+        }
+        Services::None => &[],
+    };
+    Named { services: (job.service_ids != given).then_some(&job.service_ids[..]), ..named }
 }

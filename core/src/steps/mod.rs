@@ -10,6 +10,7 @@
 //! |---|---|---|
 //! | [`enqueue::preview`] | composes a command, writes nothing | nothing happened |
 //! | [`enqueue::submit`] | inserts jobs | the jobs are safe, dispatch finds them |
+//! | [`enqueue::again`] | reads the request of a job, for submit | nothing happened |
 //! | [`enqueue::run_schedule`] | reads the job of a schedule, for submit | nothing happened |
 //! | [`enqueue::fire_schedules`] | enqueues due jobs, moves schedules on | all or nothing |
 //!

@@ -1,10 +1,10 @@
 //! The inputs of job mutations.
 
-use async_graphql::{ID, InputObject};
-use callboard::job::JobRequest;
+use async_graphql::{ID, InputObject, MaybeUndefined};
+use callboard::{job::JobRequest, steps::enqueue::again::Changes};
 
 use crate::graphql::{
-    inputs::{id_of, ids_of},
+    inputs::{id_of, ids_of, patch},
     policy::PolicyInput,
     scalars::{DateTime, Json},
 };
@@ -49,6 +49,60 @@ pub struct JobEnqueueInput {
     /// BLOCKED. If one of them fails or is cancelled, the job is CANCELLED with the failure
     /// DEPENDENCY.
     pub depends_on: Option<Vec<ID>>,
+}
+
+/// Input of jobEnqueueAgain. Absent fields are as the job has them, and null as if they were absent
+/// from jobEnqueue. What the job depended on is not taken over.
+#[derive(Debug, InputObject)]
+pub struct JobEnqueueAgainInput {
+    /// The id of the job to take the request from, in any state. The new job runs the current
+    /// version of its command.
+    pub id: ID,
+    /// Replaces the whole input. A value of `***` that is a secret of the job keeps it, for the
+    /// caller who enqueued the job and for an ADMIN. Others give it anew. The same holds for the
+    /// secrets of an input that is absent. Null means `{}`.
+    pub input: MaybeUndefined<Json>,
+    /// As in JobEnqueueInput. Null uses the command's.
+    pub profile_id: MaybeUndefined<ID>,
+    /// As in JobEnqueueInput. Null uses that of the command, or the profile's own choice.
+    pub proxy_id: MaybeUndefined<ID>,
+    /// As in JobEnqueueInput. Null uses those of the command or of the profile. So does absent, if
+    /// the job has what they give it.
+    pub service_ids: MaybeUndefined<Vec<ID>>,
+    /// As in JobEnqueueInput. Null uses the command's.
+    pub queue: MaybeUndefined<String>,
+    /// As in JobEnqueueInput. Null means 4.
+    pub priority: MaybeUndefined<i32>,
+    /// As in JobEnqueueInput. Null means now. Absent means now too, unless the job still waits for
+    /// its own time.
+    pub run_at: MaybeUndefined<DateTime>,
+    /// Overrides parts of the command's policy, in place of all that the job overrides. Null
+    /// overrides nothing.
+    pub policy: MaybeUndefined<PolicyInput>,
+    /// As in JobEnqueueInput. Null means none.
+    pub labels: MaybeUndefined<Vec<String>>,
+    /// As in JobEnqueueInput. Null means none.
+    pub fairness_key: MaybeUndefined<String>,
+    /// As in JobEnqueueInput, for the new job. That of the job is never taken over.
+    pub idempotency_key: Option<String>,
+}
+
+impl From<JobEnqueueAgainInput> for Changes {
+    fn from(input: JobEnqueueAgainInput) -> Self {
+        Self {
+            input: patch(input.input.map_value(|json| json.0)),
+            profile: patch(input.profile_id.map_value(|id| id_of(&id))),
+            proxy: patch(input.proxy_id.map_value(|id| id_of(&id))),
+            services: patch(input.service_ids.map_value(|ids| ids_of(&ids))),
+            queue: patch(input.queue),
+            priority: patch(input.priority),
+            run_at: patch(input.run_at.map_value(|time| time.0)),
+            policy: patch(input.policy.map_value(Into::into)),
+            labels: patch(input.labels),
+            fairness_key: patch(input.fairness_key),
+            idempotency_key: input.idempotency_key,
+        }
+    }
 }
 
 /// Input of jobsEnqueue.

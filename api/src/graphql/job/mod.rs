@@ -3,6 +3,7 @@
 //! Reads go through `job_loaders` and the store's page functions, changes through the core's steps,
 //! subscriptions through `feed`.
 
+mod again;
 mod bulk;
 mod change;
 mod composed;
@@ -20,6 +21,7 @@ mod state;
 mod subscription;
 mod waiting;
 
+pub use again::JobAgainMutation;
 pub use bulk::{BulkMutation, BulkPayload, JobsCancelInput, JobsRetryInput};
 pub use change::JobChangeMutation;
 pub use composed::Composed;
@@ -27,7 +29,9 @@ pub use context::JobContext;
 pub use event::{JobEvent, JobEventConnection, JobEventEdge, JobEventKind};
 pub use failure::{Failure, Progress};
 pub use filter::{DateTimeRange, JobFilter, JobOrder, JobOrderField, OrderDirection};
-pub use inputs::{JobCancelInput, JobEnqueueInput, JobRetryInput, JobRunNowInput, JobsEnqueueInput};
+pub use inputs::{
+    JobCancelInput, JobEnqueueAgainInput, JobEnqueueInput, JobRetryInput, JobRunNowInput, JobsEnqueueInput,
+};
 pub use list::{JobConnection, JobEdge, held_by, jobs_of_profile};
 pub use mutation::{JobEnqueuePayload, JobMutation, JobPayload, JobsEnqueuePayload, submit};
 pub use object::{Job, load};

@@ -28,7 +28,7 @@ use super::{Job, JobCancelInput, JobContext, JobEnqueueInput, JobRetryInput, Job
 /// Longest reason of a cancellation, in characters.
 const REASON_CHARS_MAX: usize = 500;
 
-/// Returned by jobEnqueue.
+/// Returned by jobEnqueue and jobEnqueueAgain.
 #[derive(Debug, Default, SimpleObject)]
 pub struct JobEnqueuePayload {
     /// The job, durably stored. Null when the input was refused.
@@ -58,6 +58,17 @@ pub struct JobPayload {
     pub user_errors: Vec<UserError>,
 }
 
+impl JobEnqueuePayload {
+    pub(super) fn of(accepted: &[Accepted]) -> Self {
+        let accepted = accepted.first();
+        Self {
+            job: accepted.map(|accepted| Job::known(accepted.job)),
+            was_duplicate: accepted.is_some_and(|accepted| accepted.was_duplicate),
+            user_errors: Vec::new(),
+        }
+    }
+}
+
 impl JobPayload {
     pub(super) fn refused(ctx: &Context<'_>, refusal: Refusal) -> Self {
         Self { user_errors: refuse(ctx, [refusal]), ..Self::default() }
@@ -77,14 +88,7 @@ impl JobMutation {
         #[graphql(desc = "The job to enqueue.")] input: JobEnqueueInput,
     ) -> Result<JobEnqueuePayload> {
         Ok(match enqueue(ctx, "jobEnqueue", vec![input.into()]).await? {
-            Ok(accepted) => {
-                let accepted = accepted.first();
-                JobEnqueuePayload {
-                    job: accepted.map(|accepted| Job::known(accepted.job)),
-                    was_duplicate: accepted.is_some_and(|accepted| accepted.was_duplicate),
-                    user_errors: Vec::new(),
-                }
-            }
+            Ok(accepted) => JobEnqueuePayload::of(&accepted),
             Err(user_errors) => JobEnqueuePayload { user_errors, ..JobEnqueuePayload::default() },
         })
     }

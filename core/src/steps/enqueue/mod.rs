@@ -6,8 +6,9 @@
 //! repeats (`fingerprint`), and inserts the accepted jobs (`write`). `fire_schedules` prepares the
 //! jobs of due schedules and writes them in the transaction that moves those schedules on. Nothing
 //! is evaluated while a transaction is alive. `run_schedule` makes the request of a schedule that
-//! is run by hand.
+//! is run by hand, and `again` that of a job like another one.
 
+pub mod again;
 mod caps;
 pub mod context;
 mod fingerprint;

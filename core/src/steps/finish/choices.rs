@@ -6,12 +6,12 @@ use crate::{
     audit::By,
     ids::{CommandId, JobId},
     refusal::Refusal,
-    steps::choices::{Named, Services, check_choices},
+    steps::choices::{check_choices, chosen},
     store::{
         Connection, StoreError,
         catalogue::{
             commands::{self, Command},
-            ingredients::{self, StoredIngredients, Wanted},
+            ingredients::{self, Wanted},
         },
         jobs::records::JobRecord,
     },
@@ -50,17 +50,4 @@ pub(super) async fn refused(
         (!refusals.is_empty()).then_some((job.id, refusals))
     });
     Ok(refusals.collect())
-}
-
-/// What was chosen for a job. Services that its command or its profile gives it anyway are not.
-fn chosen<'a>(found: &StoredIngredients, job: &'a JobRecord, command: &Command) -> Named<'a> {
-    let named = Named { profile: job.profile_id, proxy: job.proxy_id, services: None };
-    let given = match named.services_over(Some(command)) {
-        Services::Listed(listed) => listed,
-        Services::OfProfile(profile) => {
-            found.profiles.get(&profile).map(|stored| &stored.services[..]).unwrap_or_default()
-        }
-        Services::None => &[],
-    };
-    Named { services: (job.service_ids != given).then_some(&job.service_ids[..]), ..named }
 }
