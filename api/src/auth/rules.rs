@@ -38,6 +38,8 @@ pub const RULES: &[(&str, Need, &[&str])] = &[
     ("Mutation", OPEN, &["sessionCreate", "sessionDelete"]),
     ("Mutation", OPERATOR, &["jobEnqueue", "jobsEnqueue", "jobEnqueueAgain", "scheduleRunNow"]),
     ("Mutation", OPERATOR, &["jobCancel", "jobsCancel", "jobRetry", "jobsRetry", "jobRunNow"]),
+    // What has happened is removed.
+    ("Mutation", ADMIN, &["jobDelete"]),
     ("Mutation", ADMIN, &["profileCreate", "profileUpdate", "profileDelete"]),
     ("Mutation", ADMIN, &["serviceCreate", "serviceUpdate", "serviceDelete"]),
     ("Mutation", ADMIN, &["serviceTokenRefresh", "serviceResume"]),

@@ -14,7 +14,8 @@ use super::{
     catalogue::{CatalogueMutation, CatalogueQuery},
     command::Command,
     job::{
-        self, BulkMutation, Job, JobAgainMutation, JobChangeMutation, JobMutation, JobQuery, JobSubscription,
+        self, BulkMutation, Job, JobAgainMutation, JobChangeMutation, JobDeleteMutation, JobMutation,
+        JobQuery, JobSubscription,
     },
     profile::Profile,
     proxy::Proxy,
@@ -70,6 +71,7 @@ pub struct Mutation(
     JobMutation,
     JobChangeMutation,
     JobAgainMutation,
+    JobDeleteMutation,
     BulkMutation,
     QueueMutation,
     WorkerMutation,

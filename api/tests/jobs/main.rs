@@ -18,6 +18,7 @@ mod client;
 mod command_line;
 mod contract;
 mod credential_end;
+mod delete;
 mod dependencies;
 mod enqueue;
 mod events;

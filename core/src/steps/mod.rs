@@ -43,6 +43,7 @@
 //! |---|---|---|
 //! | [`finish::settle`] | applies outcomes to jobs and attempts | a repeat recognises itself |
 //! | [`finish::cancel`] | ends jobs, or asks their workers to | all or nothing |
+//! | [`finish::delete`] | removes a finished job by hand | all or nothing, its files go later |
 //! | [`finish::rescue`] | requeues jobs of lost workers | all or nothing |
 //! | [`finish::report_alive`] | stops counting a lost attempt as poison | all or nothing |
 //! | [`finish::retry`] | revives finished jobs | all or nothing, dispatch finds them |

@@ -8,6 +8,7 @@ mod announced;
 mod audit;
 mod caps;
 mod claims;
+mod deletes;
 mod expiry;
 mod fairness;
 mod fences;

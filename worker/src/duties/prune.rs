@@ -42,6 +42,9 @@ impl Duty for Prune {
         while let count @ 1.. = prune::prune_jobs(store, retention, bound, files).await? {
             removed_jobs += count;
         }
+        while let count @ 1.. = prune::prune_deleted(store, files).await? {
+            tracing::info!(jobs = count, "removed the files of jobs that were deleted by hand");
+        }
         let mut removed_files = 0;
         while let count @ 1.. = prune::prune_files(store, retention, files).await? {
             removed_files += count;

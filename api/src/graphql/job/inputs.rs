@@ -128,6 +128,13 @@ pub struct JobRetryInput {
     pub id: ID,
 }
 
+/// Input of jobDelete.
+#[derive(Debug, InputObject)]
+pub struct JobDeleteInput {
+    /// The id of the job. The job must be finished.
+    pub id: ID,
+}
+
 /// Input of jobRunNow.
 #[derive(Debug, InputObject)]
 pub struct JobRunNowInput {

@@ -8,6 +8,7 @@ mod bulk;
 mod change;
 mod composed;
 mod context;
+mod delete;
 mod event;
 mod failure;
 mod filter;
@@ -26,11 +27,13 @@ pub use bulk::{BulkMutation, BulkPayload, JobsCancelInput, JobsRetryInput};
 pub use change::JobChangeMutation;
 pub use composed::Composed;
 pub use context::JobContext;
+pub use delete::JobDeleteMutation;
 pub use event::{JobEvent, JobEventConnection, JobEventEdge, JobEventKind};
 pub use failure::{Failure, Progress};
 pub use filter::{DateTimeRange, JobFilter, JobOrder, JobOrderField, OrderDirection};
 pub use inputs::{
-    JobCancelInput, JobEnqueueAgainInput, JobEnqueueInput, JobRetryInput, JobRunNowInput, JobsEnqueueInput,
+    JobCancelInput, JobDeleteInput, JobEnqueueAgainInput, JobEnqueueInput, JobRetryInput, JobRunNowInput,
+    JobsEnqueueInput,
 };
 pub use list::{JobConnection, JobEdge, held_by, jobs_of_profile};
 pub use mutation::{JobEnqueuePayload, JobMutation, JobPayload, JobsEnqueuePayload, submit};

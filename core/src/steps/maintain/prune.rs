@@ -2,7 +2,8 @@
 //!
 //! A duty of every worker. A finished job goes with its attempts, artifacts, idempotency key and
 //! edges to its dependencies. Live jobs never go. Files are removed before their rows: a crash in
-//! between leaves rows, which the next round finds, and never a file without a row. A job whose
+//! between leaves rows, which the next round finds, and never a file without a row. (Of a job that
+//! is deleted by hand, the row in `deleted_jobs` stands for its files.) A job whose
 //! files are being removed cannot be retried. Events and log lines go by whole days, as partitions,
 //! and row by row only if their job goes earlier.
 
@@ -83,6 +84,20 @@ pub async fn prune_jobs(
     let now = retention::now(&mut transaction).await?;
     let (events, lines) = (day_of(now - retention.jobs), day_of(now - retention.logs));
     retention::delete_jobs(&mut transaction, &gone, events, lines).await?;
+    commit(transaction).await?;
+    Ok(gone.len())
+}
+
+/// Removes the files of one batch of jobs that were deleted by hand (`finish::delete`), and returns
+/// of how many. Their rows are gone already.
+pub async fn prune_deleted(store: &Store, remover: &impl Remover) -> Result<usize, StoreError> {
+    let jobs = retention::deleted(&mut *store.connection().await?, PRUNE_BATCH_MAX).await?;
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    let gone = remover.remove_jobs(&jobs).await;
+    let mut transaction = store.begin().await?;
+    retention::forget_deleted(&mut transaction, &gone).await?;
     commit(transaction).await?;
     Ok(gone.len())
 }

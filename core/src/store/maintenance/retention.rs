@@ -84,6 +84,37 @@ pub async fn delete_jobs(
     Ok(())
 }
 
+/// Notes that an ended job is being deleted by hand, so that its files are removed, and locks it.
+/// Returns false if there is no such job that has ended.
+#[tracing::instrument(name = "db.retention.note_deleted", level = "debug", skip_all)]
+pub async fn note_deleted(connection: &mut Connection, job: JobId) -> Result<bool, StoreError> {
+    let noted = sqlx::query!(
+        "INSERT INTO deleted_jobs (job_id) SELECT job_id FROM ended_jobs WHERE job_id = $1 FOR UPDATE",
+        job.uuid()
+    )
+    .execute(connection)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// At most `most` jobs that were deleted by hand and whose files may still be there, in the order
+/// in which they were deleted.
+#[tracing::instrument(name = "db.retention.deleted", level = "debug", skip_all)]
+pub async fn deleted(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
+    let ids = sqlx::query_scalar!("SELECT job_id FROM deleted_jobs ORDER BY deleted_at LIMIT $1", most)
+        .fetch_all(connection)
+        .await?;
+    Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// Forgets jobs that were deleted by hand, after their files.
+#[tracing::instrument(name = "db.retention.forget_deleted", level = "debug", skip_all)]
+pub async fn forget_deleted(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    sqlx::query!("DELETE FROM deleted_jobs WHERE job_id = ANY($1)", &ids).execute(connection).await?;
+    Ok(())
+}
+
 /// A file on disk, with its path below the artifact root.
 pub type KeptFile = (ArtifactId, String);
 
