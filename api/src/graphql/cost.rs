@@ -279,17 +279,6 @@ mod tests {
         walk.set(&operation.node.selection_set.node, root(&operation.node), 1)
     }
 
-    /// What the dashboard's list of jobs shows of each.
-    #[test]
-    fn a_hundred_rows_with_their_last_attempts_and_files_are_allowed() {
-        let row = "id state version queue priority labels createdAt runAt startedAt finishedAt attemptCount
-            command { id name } profile { id name } proxy { id name } progress { fraction message }
-            waiting { reason explanation until position blocker { id } } failure { code message }
-            attempts(last: 1) { nodes { number outcome startedAt finishedAt } } artifacts { id name }";
-        let cost = cost(&format!("{{ jobs(first: 100) {{ nodes {{ {row} }} }} }}"), json!({}));
-        assert!(cost <= COMPLEXITY_MAX, "{cost}");
-    }
-
     #[test]
     fn what_an_operation_costs() {
         for (text, expected) in [

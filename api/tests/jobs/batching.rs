@@ -65,6 +65,21 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
     );
 }
 
+/// What the dashboard's list of jobs shows of each.
+#[tokio::test]
+async fn a_hundred_rows_with_their_last_attempts_and_files_are_allowed() {
+    let harness = Harness::new().await;
+    let query = "{ jobs(first: 100) { nodes {
+        id state version queue priority labels createdAt runAt startedAt finishedAt attemptCount
+        command { id name } profile { id name } proxy { id name } progress { fraction message }
+        waiting { reason explanation until position blocker { id } } failure { code message }
+        attempts(last: 1) { nodes { number outcome startedAt finishedAt } } artifacts { id name }
+    } } }";
+    let answer = harness.execute("cb_viewer", query, json!({})).await;
+    let cost = answer["extensions"]["cost"].as_u64().unwrap();
+    assert!(answer["errors"].is_null() && cost > 2500, "{answer}");
+}
+
 #[tokio::test]
 async fn queues_take_a_statement_for_each_part_that_is_selected() {
     let harness = Harness::new().await;

@@ -51,7 +51,9 @@ async fn record(fixture: &Fixture, job: JobId) -> JobRecord {
 }
 
 async fn history(fixture: &Fixture, job: JobId) -> Vec<EventRecord> {
-    events::of_job(&mut fixture.store.connection().await.unwrap(), job, 0, 100).await.unwrap()
+    let mut connection = fixture.store.connection().await.unwrap();
+    let events = events::after(&mut connection, &[(job, 0)], 100).await.unwrap();
+    events.into_iter().flat_map(|(_, events)| events).collect()
 }
 
 async fn refusal(fixture: &Fixture, job: JobId) -> (RefusalCode, String) {
