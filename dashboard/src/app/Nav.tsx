@@ -6,7 +6,7 @@ export function Nav({ onChosen }: { onChosen?: () => void }) {
   return (
     <nav className="nav" aria-label="Pages" onClick={onChosen}>
       {PAGES.map(({ path, name, icon, letter }) => (
-        <Link key={path} to={path} className="nav-link" title={`Keys: g ${letter}`}>
+        <Link key={path} to={path} className="nav-link" activeOptions={{ exact: path === '/' }} title={`Keys: g ${letter}`}>
           <Icon name={icon} />
           {name}
         </Link>

@@ -41,6 +41,13 @@ function useFound(text: string): Entry[] {
     if (one.__typename === 'Job') {
       return [{ key: one.id, name: `${one.command?.name ?? 'A job'}, ${wordOf(one.state)}`, kind: 'Job', run: openJob(one.id) }];
     }
+    if (one.__typename === 'Queue') {
+      const { name } = one;
+      return [{ key: one.id, name: `Queue ${name}`, kind: 'Queue', run: () => void router.navigate({ to: '/queues/$name', params: { name } }) }];
+    }
+    if (one.__typename === 'Worker') {
+      return [{ key: one.id, name: `Worker on ${one.hostname}`, kind: 'Worker', run: () => void router.navigate({ to: '/workers' }) }];
+    }
     const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
     const field = filters[one.__typename as keyof typeof filters];
     if (!field) return [];

@@ -47,7 +47,7 @@ export function Shell() {
         Skip to the page
       </a>
       <aside className="side">
-        <a href="/jobs" className="side-brand" onClick={(event) => (event.preventDefault(), void router.navigate({ to: '/jobs' }))}>
+        <a href="/" className="side-brand" onClick={(event) => (event.preventDefault(), void router.navigate({ to: '/' }))}>
           <Brand />
         </a>
         <Nav />

@@ -62,6 +62,9 @@ export const FindNode = graphql(`
       ... on Queue {
         name
       }
+      ... on Worker {
+        hostname
+      }
     }
   }
 `);

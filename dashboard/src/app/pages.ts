@@ -2,7 +2,7 @@
 import type { IconName } from '../ui/Icon';
 
 export interface Page {
-  path: '/jobs' | '/settings';
+  path: '/' | '/jobs' | '/queues' | '/workers' | '/settings';
   name: string;
   icon: IconName;
   /** The letter after `g` that opens it. */
@@ -10,6 +10,9 @@ export interface Page {
 }
 
 export const PAGES: readonly Page[] = [
+  { path: '/', name: 'Overview', icon: 'overview', letter: 'o' },
   { path: '/jobs', name: 'Jobs', icon: 'jobs', letter: 'j' },
+  { path: '/queues', name: 'Queues', icon: 'queues', letter: 'q' },
+  { path: '/workers', name: 'Workers', icon: 'workers', letter: 'w' },
   { path: '/settings', name: 'Settings', icon: 'settings', letter: ',' },
 ];

@@ -9,6 +9,7 @@ import {
 } from '@tanstack/react-router';
 import { validJobsSearch } from '../jobs/search';
 import { validJobSearch } from '../job/search';
+import { validSpan } from '../queues/history';
 import { look, session } from './session';
 import { Shell } from './Shell';
 import { NotFound } from './NotFound';
@@ -35,12 +36,11 @@ const shell = createRoute({
   },
 });
 
-const home = createRoute({
+const overview = createRoute({
   getParentRoute: () => shell,
   path: '/',
-  beforeLoad: () => {
-    throw redirect({ to: '/jobs' });
-  },
+  validateSearch: validSpan,
+  component: lazyRouteComponent(() => import('../overview/OverviewPage'), 'OverviewPage'),
 });
 
 const jobs = createRoute({
@@ -57,6 +57,25 @@ const job = createRoute({
   component: lazyRouteComponent(() => import('../job/JobPage'), 'JobPage'),
 });
 
+const queues = createRoute({
+  getParentRoute: () => shell,
+  path: '/queues',
+  component: lazyRouteComponent(() => import('../queues/QueuesPage'), 'QueuesPage'),
+});
+
+const queue = createRoute({
+  getParentRoute: () => shell,
+  path: '/queues/$name',
+  validateSearch: validSpan,
+  component: lazyRouteComponent(() => import('../queues/QueuePage'), 'QueuePage'),
+});
+
+const workers = createRoute({
+  getParentRoute: () => shell,
+  path: '/workers',
+  component: lazyRouteComponent(() => import('../workers/WorkersPage'), 'WorkersPage'),
+});
+
 const settings = createRoute({
   getParentRoute: () => shell,
   path: '/settings',
@@ -64,7 +83,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, settings])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([overview, jobs, job, queues, queue, workers, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

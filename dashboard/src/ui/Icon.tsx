@@ -2,6 +2,11 @@
 // a text stands beside each, or the button around it has a label.
 
 const PATHS = {
+  overview: 'M2.5 2.5h4.6v5H2.5zM9 2.5h4.5v3H9zM9 7.6h4.5v5.9H9zM2.5 9.6h4.6v3.9H2.5z',
+  queues: 'M2.5 3h11v2.6h-11zM2.5 6.9h11v2.6h-11zM4.5 10.8h7v2.4h-7z',
+  workers: 'M4.5 4.5h7v7h-7zM6 2v2.5M10 2v2.5M6 11.5V14M10 11.5V14M2 6h2.5M2 10h2.5M11.5 6H14M11.5 10H14',
+  pause: 'M5.5 3.5v9M10.5 3.5v9',
+  play: 'M5 3.2 12.5 8 5 12.8V3.2Z',
   jobs: 'M2.5 4h11M2.5 8h11M2.5 12h7',
   settings: 'M2.5 5h6M12 5h1.5M2.5 11H4M7.5 11h6M10 3.2v3.6M5.8 9.2v3.6',
   playground: 'M5.5 3.5 2 8l3.5 4.5M10.5 3.5 14 8l-3.5 4.5M9 2.5 7 13.5',
