@@ -10,6 +10,7 @@ const KEYS: readonly [string, string][] = [
   ['x', 'select the row'],
   ['r', 'retry'],
   ['.', 'cancel'],
+  ['n', 'new schedule'],
   ['f', 'follow the log'],
   ['n  N', 'next and previous hit in the log'],
   ['Esc', 'close'],

@@ -48,7 +48,11 @@ function useFound(text: string): Entry[] {
     if (one.__typename === 'Worker') {
       return [{ key: one.id, name: `Worker on ${one.hostname}`, kind: 'Worker', run: () => void router.navigate({ to: '/workers' }) }];
     }
-    const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
+    if (one.__typename === 'Schedule') {
+      const { name } = one;
+      return [{ key: one.id, name: `Schedule ${name}`, kind: 'Schedule', run: () => void router.navigate({ to: '/schedules', search: { q: name } }) }];
+    }
+    const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service' } as const;
     const field = filters[one.__typename as keyof typeof filters];
     if (!field) return [];
     const name = 'name' in one ? String(one.name) : one.id;

@@ -2,7 +2,7 @@
 import type { IconName } from '../ui/Icon';
 
 export interface Page {
-  path: '/' | '/jobs' | '/queues' | '/workers' | '/settings';
+  path: '/' | '/jobs' | '/queues' | '/workers' | '/schedules' | '/settings';
   name: string;
   icon: IconName;
   /** The letter after `g` that opens it. */
@@ -14,5 +14,6 @@ export const PAGES: readonly Page[] = [
   { path: '/jobs', name: 'Jobs', icon: 'jobs', letter: 'j' },
   { path: '/queues', name: 'Queues', icon: 'queues', letter: 'q' },
   { path: '/workers', name: 'Workers', icon: 'workers', letter: 'w' },
+  { path: '/schedules', name: 'Schedules', icon: 'clock', letter: 's' },
   { path: '/settings', name: 'Settings', icon: 'settings', letter: ',' },
 ];

@@ -10,6 +10,7 @@ import {
 import { validJobsSearch } from '../jobs/search';
 import { validJobSearch } from '../job/search';
 import { validSpan } from '../queues/history';
+import { validSchedulesSearch } from '../schedules/search';
 import { look, session } from './session';
 import { Shell } from './Shell';
 import { NotFound } from './NotFound';
@@ -76,6 +77,13 @@ const workers = createRoute({
   component: lazyRouteComponent(() => import('../workers/WorkersPage'), 'WorkersPage'),
 });
 
+const schedules = createRoute({
+  getParentRoute: () => shell,
+  path: '/schedules',
+  validateSearch: validSchedulesSearch,
+  component: lazyRouteComponent(() => import('../schedules/SchedulesPage'), 'SchedulesPage'),
+});
+
 const settings = createRoute({
   getParentRoute: () => shell,
   path: '/settings',
@@ -83,7 +91,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren([overview, jobs, job, queues, queue, workers, settings])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([overview, jobs, job, queues, queue, workers, schedules, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

@@ -85,7 +85,7 @@ function Charts({ span }: { span: Span }) {
     <>
       <div className="page-head">
         <h2>History</h2>
-        <SpanLinks span={span} />
+        <SpanLinks />
       </div>
       {problem && <ProblemBanner problem={problem} again={() => void again()} />}
       {isLoading && <Loading what="the history" lines={8} />}

@@ -99,7 +99,7 @@ function History({ id, span }: { id: string; span: Span }) {
     <>
       <div className="page-head">
         <h2>History</h2>
-        <SpanLinks span={span} />
+        <SpanLinks />
         <a className="push small" href={playgroundUrl(QueueHistory, { id, window, step })}>
           Show the query
         </a>

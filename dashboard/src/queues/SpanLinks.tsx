@@ -2,7 +2,7 @@ import { Link } from '@tanstack/react-router';
 import { SPANS, type Span } from './history';
 
 /** How far back the charts show. It stands in the address. */
-export function SpanLinks({ span }: { span: Span }) {
+export function SpanLinks() {
   return (
     <nav className="spans" aria-label="How far back">
       {(Object.keys(SPANS) as Span[]).map((one) => (
@@ -11,8 +11,7 @@ export function SpanLinks({ span }: { span: Span }) {
           to="."
           search={(before) => ({ ...before, span: one === '1h' ? undefined : one })}
           className="button"
-          aria-current={one === span ? 'page' : undefined}
-          activeProps={{}}
+          activeOptions={{ exact: true, includeSearch: true }}
         >
           {SPANS[one].name}
         </Link>
