@@ -159,6 +159,19 @@ test('a schedule is changed, and a change that somebody else has made is not ove
   await context.close();
 });
 
+test('the palette finds a schedule by a part of its name', async () => {
+  const { name } = await schedule('found', '@yearly');
+  const { page, context, record } = await signedIn(browser, '/settings');
+  await page.getByRole('heading', { name: 'Settings' }).waitFor();
+  await page.keyboard.press('Control+k');
+  await page.getByRole('combobox', { name: 'Go to' }).fill(`${mark}-fou`);
+  await page.getByRole('option', { name: `Schedule ${name}` }).waitFor();
+  await page.keyboard.press('Enter');
+  await card(page, name).waitFor();
+  assertClean(record);
+  await context.close();
+});
+
 test('a VIEWER sees the schedules, and nothing to change them', async () => {
   const { id, name } = await schedule('seen', '@yearly');
   const { page, context, record, end } = await asViewer(browser, `/schedules?q=${name}&edit=${id}`);

@@ -2,7 +2,7 @@ import { Dialog } from '@base-ui/react/dialog';
 import { PAGES } from './pages';
 
 const KEYS: readonly [string, string][] = [
-  ['Ctrl K', 'go to a page, or find a job, a command or a profile'],
+  ['Ctrl K', 'go to a page, or find a job, a command, a profile or a schedule'],
   ...PAGES.map(({ letter, name }): [string, string] => [`g ${letter}`, name]),
   ['/', 'filter or search'],
   ['j  k', 'next and previous row'],

@@ -72,6 +72,12 @@ function useFound(text: string): Entry[] {
       kind: 'Profile',
       run: () => void router.navigate({ to: '/jobs', search: { profile: [id] } }),
     })),
+    ...found.schedules.nodes.map(({ id, name }) => ({
+      key: id,
+      name: `Schedule ${name}`,
+      kind: 'Schedule',
+      run: () => void router.navigate({ to: '/schedules', search: { q: name } }),
+    })),
     ...found.jobs.nodes.map(({ id, state, command }) => ({
       key: id,
       name: `${command?.name ?? 'deleted command'} ${id.slice(-6)}, ${wordOf(state)}`,

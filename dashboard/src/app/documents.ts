@@ -1,6 +1,6 @@
 import { graphql } from '../graphql';
 
-/** What the palette finds: jobs, commands and profiles by what was typed. */
+/** What the palette finds: jobs, commands, profiles and schedules by what was typed. */
 export const Find = graphql(`
   query Find($text: String!) {
     jobs(first: 5, filter: { search: $text }) {
@@ -21,6 +21,12 @@ export const Find = graphql(`
       }
     }
     profiles(first: 5, search: $text) {
+      nodes {
+        id
+        name
+      }
+    }
+    schedules(first: 5, search: $text) {
       nodes {
         id
         name

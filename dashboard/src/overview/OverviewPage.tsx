@@ -79,7 +79,8 @@ function Tiles({ queues, workers }: { queues: readonly Queue[]; workers: readonl
 function Charts({ span }: { span: Span }) {
   const { window, step } = SPANS[span];
   const { data, problem, isLoading, again } = useAsk(HistoryOfAll, { window, step });
-  useEvery(10, () => void again());
+  // The histories of many queues are long.
+  useEvery((data?.queues.length ?? 0) > FEW ? 60 : 10, () => void again());
   const points = useMemo(() => sumOf((data?.queues ?? []).map(({ history }) => history)), [data]);
   return (
     <>

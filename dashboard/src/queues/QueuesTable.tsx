@@ -21,7 +21,7 @@ export function QueuesTable({ queues, label }: { queues: readonly Queue[]; label
           {queues.map((queue) => (
             <tr key={queue.id}>
               <th scope="row">
-                <Link to="/queues/$name" params={{ name: queue.name }}>
+                <Link to="/queues/$name" params={{ name: queue.name }} className="cut queue-name" title={queue.name}>
                   {queue.name}
                 </Link>
                 {queue.isPaused && <span className="chip paused">Paused</span>}

@@ -29,7 +29,6 @@ export const QueuePoints = graphql(`
   fragment QueuePoints on QueuePoint {
     at
     enqueued
-    started
     succeeded
     failed
     cancelled
@@ -79,19 +78,22 @@ export const QueueHistory = graphql(
   [QueuePoints],
 );
 
-export const HistoryOfAll = graphql(
-  `
-    query HistoryOfAll($step: Duration!, $window: Duration!) {
-      queues {
-        id
-        history(step: $step, window: $window) {
-          ...QueuePoints
-        }
+/** Only what is summed over queues, because there may be many. */
+export const HistoryOfAll = graphql(`
+  query HistoryOfAll($step: Duration!, $window: Duration!) {
+    queues {
+      id
+      history(step: $step, window: $window) {
+        at
+        enqueued
+        succeeded
+        failed
+        cancelled
+        queuedDepth
       }
     }
-  `,
-  [QueuePoints],
-);
+  }
+`);
 
 export const QueuePause = graphql(`
   mutation QueuePause($input: QueuePauseInput!) {

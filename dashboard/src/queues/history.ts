@@ -21,19 +21,18 @@ export function validSpan(given: Record<string, unknown>): SpanSearch {
   return typeof span === 'string' && Object.hasOwn(SPANS, span) && span !== '1h' ? { span: span as Span } : {};
 }
 
-export type Step = Pick<QueuePoint, 'at' | 'enqueued' | 'started' | 'succeeded' | 'failed' | 'cancelled' | 'queuedDepth'>;
+export type Step = Pick<QueuePoint, 'at' | 'enqueued' | 'succeeded' | 'failed' | 'cancelled' | 'queuedDepth'>;
 
 /** Adds up the steps of several queues by their start, because a young queue may have fewer. */
 export function sumOf(histories: readonly (readonly Step[])[]): Step[] {
   const sums = new Map<string, Step>();
-  for (const { at, enqueued, started, succeeded, failed, cancelled, queuedDepth } of histories.flat()) {
+  for (const { at, enqueued, succeeded, failed, cancelled, queuedDepth } of histories.flat()) {
     const sum = sums.get(at);
     if (!sum) {
-      sums.set(at, { at, enqueued, started, succeeded, failed, cancelled, queuedDepth });
+      sums.set(at, { at, enqueued, succeeded, failed, cancelled, queuedDepth });
       continue;
     }
     sum.enqueued += enqueued;
-    sum.started += started;
     sum.succeeded += succeeded;
     sum.failed += failed;
     sum.cancelled += cancelled;

@@ -5,7 +5,7 @@ import { limitOf } from './limit';
 import { totalsOf } from './totals';
 
 const step = (at: string, enqueued: number, queuedDepth = 0): Step => ({
-  at, enqueued, started: 0, succeeded: 1, failed: 0, cancelled: 0, queuedDepth,
+  at, enqueued, succeeded: 1, failed: 0, cancelled: 0, queuedDepth,
 });
 
 const queue = (name: string, queued: number, rest: Partial<Queue> = {}): Queue => ({

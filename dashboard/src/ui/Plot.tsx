@@ -13,6 +13,8 @@ const DAY = 86_400;
 const DASHES: Record<NonNullable<Line['dash']>, number[]> = { long: [8, 4], short: [2, 3] };
 /** Steps of an axis that counts. */
 const WHOLE = [1, 2, 5].flatMap((one) => Array.from({ length: 9 }, (_, power) => one * 10 ** power)).sort((a, b) => a - b);
+/** Steps of an axis of lengths of time, in seconds. */
+const SECONDS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60), ...[1, 2, 6, 12, 24, 48, 96, 192].map((hours) => hours * 3600)];
 
 interface Props {
   /** Unix times in seconds. */
@@ -81,16 +83,16 @@ export function Plot({ times, lines, write, onHover }: Props) {
         width: Math.max(120, place.clientWidth),
         height: HEIGHT,
         legend: { show: false },
-        cursor: { drag: { x: false, y: false }, points: { size: 7 } },
+        cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
         tzDate: (at) => (zone === undefined ? new Date(at * 1000) : uPlot.tzDate(new Date(at * 1000), zone)),
         scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.08)] } },
         axes: [
           { ...axis, size: 28, values: (_, splits) => labelsOf(splits, zone) },
           {
             ...axis,
-            size: 58,
+            size: (_, labels) => 20 + 7 * Math.max(0, ...(labels ?? []).map(({ length }) => length)),
             values: (_, splits) => splits.map((split) => latest.current.write(split)),
-            ...(isWhole ? { incrs: WHOLE } : {}),
+            incrs: isWhole ? WHOLE : SECONDS,
           },
         ],
         series: [
