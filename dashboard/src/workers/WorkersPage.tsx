@@ -84,7 +84,7 @@ export function WorkersPage() {
       <div className="page-head">
         <h1>Workers</h1>
         <span className="soft">
-          {fleet && workers.length > 0 && `${fleet.active} active, ${fleet.running.toLocaleString('en')} of ${fleet.slots.toLocaleString('en')} slots in use`}
+          {fleet && workers.length > 0 && `${fleet.active} active, ${fleet.inUse.toLocaleString('en')} of ${fleet.slots.toLocaleString('en')} slots in use`}
         </span>
         <a className="push small" href={playgroundUrl(Workers, {})}>
           Show the query

@@ -16,9 +16,9 @@ const worker = (status: Worker['status'], running: number): Worker => ({
   heartbeatAt: '2026-11-22T10:00:00.000Z',
 });
 
-test('only active workers have slots, and the jobs of draining ones still run', () => {
-  expect(slotsOf([worker('ACTIVE', 3), worker('DRAINING', 2), worker('LOST', 0)])).toEqual({ active: 1, slots: 4, running: 5 });
-  expect(slotsOf([])).toEqual({ active: 0, slots: 0, running: 0 });
+test('only active workers have slots', () => {
+  expect(slotsOf([worker('ACTIVE', 3), worker('DRAINING', 2), worker('LOST', 0)])).toEqual({ active: 1, slots: 4, inUse: 3 });
+  expect(slotsOf([])).toEqual({ active: 0, slots: 0, inUse: 0 });
 });
 
 test('a state that is not known has no meaning', () => {

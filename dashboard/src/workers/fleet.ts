@@ -1,13 +1,13 @@
 // Sums over workers, and what their states mean.
 import type { Worker } from './documents';
 
-/** Slots of the workers that take jobs, and how many jobs run on all workers. */
-export function slotsOf(workers: readonly Worker[]): { slots: number; running: number; active: number } {
+/** The workers that take jobs, their slots, and how many of these are in use. */
+export function slotsOf(workers: readonly Worker[]): { active: number; slots: number; inUse: number } {
   const active = workers.filter(({ status }) => status === 'ACTIVE');
   return {
     active: active.length,
     slots: active.reduce((sum, { concurrency }) => sum + concurrency, 0),
-    running: workers.reduce((sum, { running }) => sum + running, 0),
+    inUse: active.reduce((sum, { running }) => sum + running, 0),
   };
 }
 
