@@ -17,7 +17,22 @@ pub use headers::secure;
 
 /// Where the dashboard shows pages, and objects below some of them. Its script reads the path, so
 /// all of them get the same document.
-const DASHBOARD: [&str; 4] = ["/", "/jobs", "/settings", "/sign-in"];
+const DASHBOARD: [&str; 14] = [
+    "/",
+    "/audit",
+    "/commands",
+    "/compose",
+    "/jobs",
+    "/keys",
+    "/profiles",
+    "/proxies",
+    "/queues",
+    "/schedules",
+    "/services",
+    "/settings",
+    "/sign-in",
+    "/workers",
+];
 
 /// The routes of the pages.
 pub fn router() -> Router {
