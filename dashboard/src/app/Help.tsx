@@ -4,6 +4,7 @@ import { PAGES } from './pages';
 const KEYS: readonly [string, string][] = [
   ['Ctrl K', 'go to a page, or find a job, a command, a profile or a schedule'],
   ...PAGES.map(({ letter, name }): [string, string] => [`g ${letter}`, name]),
+  ['c', 'compose a job'],
   ['/', 'filter or search'],
   ['j  k', 'next and previous row'],
   ['o', 'open the row'],
@@ -11,6 +12,7 @@ const KEYS: readonly [string, string][] = [
   ['r', 'retry'],
   ['.', 'cancel'],
   ['n', 'new schedule'],
+  ['Ctrl Enter', 'run or save what is composed'],
   ['f', 'follow the log'],
   ['n  N', 'next and previous hit in the log'],
   ['Esc', 'close'],

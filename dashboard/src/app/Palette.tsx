@@ -53,6 +53,10 @@ function useFound(text: string): Entry[] {
       return [{ key: one.id, name: `Schedule ${name}`, kind: 'Schedule', run: () => void router.navigate({ to: '/schedules', search: { q: name } }) }];
     }
     const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service' } as const;
+    if (one.__typename === 'Command') {
+      return [{ key: one.id, name: one.name, kind: 'Command', run: () => void router.navigate({ to: '/commands/$commandId', params: { commandId: one.id } }) }];
+    }
+    const filters = { Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
     const field = filters[one.__typename as keyof typeof filters];
     if (!field) return [];
     const name = 'name' in one ? String(one.name) : one.id;
@@ -61,10 +65,16 @@ function useFound(text: string): Entry[] {
   if (!found) return [];
   return [
     ...found.commands.nodes.map(({ id, name }) => ({
-      key: id,
-      name: `Jobs of ${name}`,
+      key: `compose-${id}`,
+      name: `Compose ${name}`,
       kind: 'Command',
-      run: () => void router.navigate({ to: '/jobs', search: { command: [id] } }),
+      run: () => void router.navigate({ to: '/compose', search: { command: id } }),
+    })),
+    ...found.commands.nodes.map(({ id, name }) => ({
+      key: id,
+      name,
+      kind: 'Command',
+      run: () => void router.navigate({ to: '/commands/$commandId', params: { commandId: id } }),
     })),
     ...found.profiles.nodes.map(({ id, name }) => ({
       key: id,

@@ -3,6 +3,7 @@ import type { IconName } from '../ui/Icon';
 
 export interface Page {
   path: '/' | '/jobs' | '/queues' | '/workers' | '/schedules' | '/settings';
+  path: '/jobs' | '/compose' | '/commands' | '/settings';
   name: string;
   icon: IconName;
   /** The letter after `g` that opens it. */
@@ -15,5 +16,7 @@ export const PAGES: readonly Page[] = [
   { path: '/queues', name: 'Queues', icon: 'queues', letter: 'q' },
   { path: '/workers', name: 'Workers', icon: 'workers', letter: 'w' },
   { path: '/schedules', name: 'Schedules', icon: 'clock', letter: 's' },
+  { path: '/compose', name: 'Compose', icon: 'compose', letter: 'c' },
+  { path: '/commands', name: 'Commands', icon: 'commands', letter: 'm' },
   { path: '/settings', name: 'Settings', icon: 'settings', letter: ',' },
 ];

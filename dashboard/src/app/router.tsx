@@ -7,6 +7,8 @@ import {
   Outlet,
   redirect,
 } from '@tanstack/react-router';
+import { validCommandSearch, validCommandsSearch } from '../commands/search';
+import { validComposeSearch } from '../compose/search';
 import { validJobsSearch } from '../jobs/search';
 import { validJobSearch } from '../job/search';
 import { validSpan } from '../queues/history';
@@ -82,6 +84,25 @@ const schedules = createRoute({
   path: '/schedules',
   validateSearch: validSchedulesSearch,
   component: lazyRouteComponent(() => import('../schedules/SchedulesPage'), 'SchedulesPage'),
+const compose = createRoute({
+  getParentRoute: () => shell,
+  path: '/compose',
+  validateSearch: validComposeSearch,
+  component: lazyRouteComponent(() => import('../compose/ComposePage'), 'ComposePage'),
+});
+
+const commands = createRoute({
+  getParentRoute: () => shell,
+  path: '/commands',
+  validateSearch: validCommandsSearch,
+  component: lazyRouteComponent(() => import('../commands/CommandsPage'), 'CommandsPage'),
+});
+
+const command = createRoute({
+  getParentRoute: () => shell,
+  path: '/commands/$commandId',
+  validateSearch: validCommandSearch,
+  component: lazyRouteComponent(() => import('../commands/CommandPage'), 'CommandPage'),
 });
 
 const settings = createRoute({
@@ -92,6 +113,7 @@ const settings = createRoute({
 
 export const router = createRouter({
   routeTree: root.addChildren([signIn, shell.addChildren([overview, jobs, job, queues, queue, workers, schedules, settings])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, compose, commands, command, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

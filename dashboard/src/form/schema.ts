@@ -189,7 +189,8 @@ function objectOf(flat: SchemaObject, isSecret: boolean): Part {
   const required = Array.isArray(flat.required) ? flat.required : [];
   const more = flat.additionalProperties;
   const isOpen = OPEN.some((keyword) => has(flat, keyword) && flat[keyword] !== false);
-  const names = [...new Set([...Object.keys(given), ...required.filter((one): one is string => typeof one === 'string')])];
+  // The server does not keep the order of properties. That of `required` is kept.
+  const names = [...new Set([...required.filter((one): one is string => typeof one === 'string'), ...Object.keys(given)])];
   const properties = names.filter((name) => given[name] !== false).map((name) => ({
     name,
     schema: secretly(has(given, name) && isSchema(given[name]) ? given[name] : isSchema(more) ? more : true, isSecret),

@@ -8,6 +8,8 @@ const PATHS = {
   pause: 'M5.5 3.5v9M10.5 3.5v9',
   play: 'M5 3.2 12.5 8 5 12.8V3.2Z',
   jobs: 'M2.5 4h11M2.5 8h11M2.5 12h7',
+  compose: 'M2.5 13.5h3l8-8-3-3-8 8v3ZM9 4l3 3',
+  commands: 'M2.5 3h11v10h-11zM5 6l2 2-2 2M8.5 10H11',
   settings: 'M2.5 5h6M12 5h1.5M2.5 11H4M7.5 11h6M10 3.2v3.6M5.8 9.2v3.6',
   playground: 'M5.5 3.5 2 8l3.5 4.5M10.5 3.5 14 8l-3.5 4.5M9 2.5 7 13.5',
   menu: 'M2.5 4h11M2.5 8h11M2.5 12h11',
