@@ -47,6 +47,24 @@ test('commands are searched, and come page by page', async () => {
   await context.close();
 });
 
+test('the palette opens a command, and composes with it', async () => {
+  const { page, context, record } = await signedIn(browser, '/settings');
+  await page.keyboard.press('Control+K');
+  await page.getByRole('combobox', { name: 'Go to' }).fill('e2e-page-33');
+  await page.getByRole('option', { name: 'Compose e2e-page-33' }).click();
+  await page.getByRole('heading', { name: 'Compose', exact: true }).waitFor();
+  await page.getByTestId('preview').waitFor();
+  await page.keyboard.press('Control+K');
+  await page.getByRole('combobox', { name: 'Go to' }).fill('e2e-page-33');
+  await page.getByRole('option', { name: /^e2e-page-33/ }).click();
+  await page.getByRole('heading', { name: /e2e-page-33/ }).waitFor();
+  await page.keyboard.press('g');
+  await page.keyboard.press('m');
+  await page.waitForURL(/\/commands$/);
+  assertClean(record);
+  await context.close();
+});
+
 test('a command is edited with a preview, and a conflict shows both sides', async () => {
   const id = await shell(`e2e-edit-${TURN}`, 'echo one', { policy: { maxConcurrency: 3 } });
   const { page, context, record } = await signedIn(browser, `/commands/${id}`);

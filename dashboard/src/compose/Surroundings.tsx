@@ -43,10 +43,16 @@ function ServiceLine({ service }: { service: ServiceOf }) {
   );
 }
 
+/** A latency, which is mostly below a second. */
+function inWords(duration: string): string {
+  const ms = millisecondsOf(duration);
+  return ms < 1000 ? `${Math.round(ms)} ms` : lengthOf(ms);
+}
+
 function ProxyLine({ proxy }: { proxy: ProxyOf }) {
   const { status, latency, exitAddress, coolingUntil, failure } = proxy.health;
   const isCooling = coolingUntil !== null && Date.parse(coolingUntil) > Date.now();
-  const words = [status === 'HEALTHY' ? 'healthy' : status === 'DOWN' ? `down${failure ? `: ${failure}` : ''}` : 'not checked yet', latency && lengthOf(millisecondsOf(latency)), exitAddress && `exit ${exitAddress}`];
+  const words = [status === 'HEALTHY' ? 'healthy' : status === 'DOWN' ? `down${failure ? `: ${failure}` : ''}` : 'not checked yet', latency && inWords(latency), exitAddress && `exit ${exitAddress}`];
   return (
     <Line name={proxy.name} isBad={status === 'DOWN' || isCooling} isUnknown={status === 'UNKNOWN'}>
       {words.filter(Boolean).join(', ')}

@@ -174,7 +174,8 @@ function choiceOf(flat: SchemaObject, alternatives: readonly Schema[], root: Sch
   const isNull = (one: SchemaObject) => (typesOf(one).join() === 'null' || (has(one, 'const') && one.const === null));
   const real = (all as SchemaObject[]).filter((one) => !isNull(one));
   const isNullable = real.length < all.length;
-  if (real.length > 0 && real.every((one) => has(one, 'const'))) {
+  if (real.length === 0) return { part: { kind: 'pick', options: [{ value: null, label: 'null' }] }, isNullable: false };
+  if (real.every((one) => has(one, 'const'))) {
     const options = real.map((one) => ({ value: one.const as Json, label: textOf(one.title) ?? labelOf(one.const) }));
     return { part: { kind: 'pick', options }, isNullable };
   }
