@@ -49,6 +49,7 @@ test('commands are searched, and come page by page', async () => {
 
 test('the palette opens a command, and composes with it', async () => {
   const { page, context, record } = await signedIn(browser, '/settings');
+  await page.getByRole('heading', { name: 'Settings' }).waitFor();
   await page.keyboard.press('Control+K');
   await page.getByRole('combobox', { name: 'Go to' }).fill('e2e-page-33');
   await page.getByRole('option', { name: 'Compose e2e-page-33' }).click();
@@ -95,6 +96,11 @@ test('a command is edited with a preview, and a conflict shows both sides', asyn
   await field(page, 'description').fill('mine');
   await update({ id, description: 'theirs' });
   await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('button', { name: 'Take what is stored' }).waitFor();
+  // What is not saved is not left by accident.
+  page.once('dialog', (dialog) => dialog.dismiss());
+  await page.getByRole('link', { name: 'Overview' }).click();
+  assert.match(page.url(), /tab=edit/);
   await page.getByRole('button', { name: 'Take what is stored' }).click();
   assert.equal(await field(page, 'description').inputValue(), 'theirs');
   await page.getByText('Nothing is changed.').waitFor();

@@ -1,5 +1,6 @@
 // The form of a saved command with a preview of what it would run, and both sides of a conflict.
-import { useMemo, useState } from 'react';
+import { useBlocker } from '@tanstack/react-router';
+import { useMemo, useRef, useState } from 'react';
 import { ask, change, type Problem } from '../api/ask';
 import type { Mistake } from '../form/draft';
 import { SchemaForm } from '../form/Form';
@@ -36,6 +37,11 @@ export function Edit({ command, onSaved }: { command: CommandOfPage; onSaved(): 
   const shown = hasInput ? all : all.filter(({ path }) => path[0] !== 'input');
   const changes = changesOf(base, form);
   const isChanged = Object.keys(changes).length > 0;
+  const isSaved = useRef(false);
+  useBlocker({
+    shouldBlockFn: () => isChanged && !isSaved.current && !confirm('Leave without saving what you have changed?'),
+    enableBeforeUnload: () => isChanged && !isSaved.current,
+  });
   const update = (next: Partial<EditForm>) => {
     setForm((before) => ({ ...before, ...next }));
     setRefused([]);
@@ -62,6 +68,7 @@ export function Edit({ command, onSaved }: { command: CommandOfPage; onSaved(): 
       focusField(mistakes[0]!.path);
     } else if (payload) {
       tell('The command is saved.');
+      isSaved.current = true;
       onSaved();
     }
     setBusy(false);

@@ -165,7 +165,7 @@ export function Composer({ subject, profile, handed, onSaved }: Props) {
             </button>
           )}
           {kind && canSave && <span className="soft small">A draft can run once it is saved.</span>}
-          <a className="push small" href={playgroundUrl(Preview, { input: previewOf(form, what, true) })}>
+          <a className="push small" href={playgroundUrl(Preview, { input: previewOf(form, what, schema) })}>
             Show the query
           </a>
         </div>

@@ -34,7 +34,7 @@ test('a preview for a link has no secret', () => {
   const schema: Schema = { type: 'object', properties: { key: { type: 'string', writeOnly: true } } };
   const input = draftOf(schema, schema, { key: 'hunter2' });
   expect(JSON.stringify(previewOf(form({ input }), { commandId: 'c' }))).toContain('hunter2');
-  expect(previewOf(form({ input }), { commandId: 'c' }, true)).toEqual({ commandId: 'c', input: { key: '***' } });
+  expect(previewOf(form({ input }), { commandId: 'c' }, schema)).toEqual({ commandId: 'c', input: { key: '***' } });
 });
 
 test('an input keeps what fits when its schema is changed', () => {

@@ -1,5 +1,6 @@
 // What is sent for a composed form: to preview it, to run it, and to save it.
 import { draftOf, initialOf, valueOf, type Draft, type Mistake } from '../form/draft';
+import { maskedOf } from '../form/mask';
 import { isObject, type Json, type Schema } from '../form/schema';
 import type { VariablesOf } from '../graphql';
 import type { CommandCreate, JobEnqueue } from './documents';
@@ -63,8 +64,8 @@ interface Parts {
   policy: Json | undefined;
 }
 
-export function partsOf(form: Form, isDraft: boolean, isMasked = false): Parts {
-  const input = valueOf(form.input, ['input'], isMasked);
+export function partsOf(form: Form, isDraft: boolean): Parts {
+  const input = valueOf(form.input, ['input']);
   const spec = isDraft ? valueOf(form.spec, ['spec']) : { value: undefined, mistakes: [] };
   const policy = valueOf(form.plan.policy, ['policy']);
   return {
@@ -77,7 +78,10 @@ export function partsOf(form: Form, isDraft: boolean, isMasked = false): Parts {
 
 type Specs = NonNullable<PreviewInput['spec']>;
 
-/** The spec as the API takes it. The server says what it lacks, so a text that must be there is sent empty. */
+/**
+ * The spec as the API takes it. The server says what it lacks, so a text that must be there is
+ * sent empty.
+ */
 export function specOf(kind: Kind, value: Json | undefined): Specs {
   const required = SPECS[kind].required.map((name): [string, Json] => [name, '']);
   return { [kind]: { ...Object.fromEntries(required), ...(isObject(value) ? value : {}) } } as unknown as Specs;
@@ -87,9 +91,11 @@ function chosenOf({ profileId, proxyId, serviceIds }: Chosen) {
   return { ...(profileId ? { profileId } : {}), ...(proxyId ? { proxyId } : {}), ...(serviceIds ? { serviceIds: [...serviceIds] } : {}) };
 }
 
-export function previewOf(form: Form, what: { commandId: string } | { kind: Kind }, isMasked = false): PreviewInput {
+/** With a schema, its secrets are `***`. */
+export function previewOf(form: Form, what: { commandId: string } | { kind: Kind }, masked?: Schema): PreviewInput {
   const isDraft = 'kind' in what;
-  const { input, spec } = partsOf(form, isDraft, isMasked);
+  const { input: filledIn, spec } = partsOf(form, isDraft);
+  const input = masked === undefined ? filledIn : maskedOf(masked, masked, form.input);
   const base = { ...(input === undefined ? {} : { input }), ...chosenOf(form.chosen) };
   if (!isDraft) return { commandId: what.commandId, ...base };
   return { spec: specOf(what.kind, spec), inputSchema: parsedSchema(form.schemaText).schema, ...base };

@@ -1,5 +1,6 @@
 // A plain text area with the numbers of its lines. Tab leaves it, as it leaves every other field.
 import { useRef } from 'react';
+import '../styles/code.css';
 
 interface Props {
   id: string;

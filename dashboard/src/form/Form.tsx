@@ -1,5 +1,5 @@
-// The form of a JSON Schema. Every field says whether it is sent, so that what is left out, null and
-// empty can be told apart.
+// The form of a JSON Schema. Every field says whether it is sent, so that what is left out, null
+// and empty can be told apart.
 import { Icon } from '../ui/Icon';
 import { ABSENT, filled, initialOf, itemOf, item, entry, type Draft, type Mistake } from './draft';
 import { Leaf } from './Leaf';

@@ -183,8 +183,8 @@ function numberOf(draft: Raw & { isInteger: boolean }, path: readonly string[]):
   return { value, mistakes: [] };
 }
 
-/** The JSON of a draft. With `isMasked`, secrets are `***`. */
-export function valueOf(draft: Draft, path: readonly string[] = [], isMasked = false): Filled {
+/** The JSON of a draft. */
+export function valueOf(draft: Draft, path: readonly string[] = []): Filled {
   switch (draft.kind) {
     case 'absent':
       return { value: undefined, mistakes: [] };
@@ -193,22 +193,22 @@ export function valueOf(draft: Draft, path: readonly string[] = [], isMasked = f
     case 'pick':
       return { value: draft.value, mistakes: [] };
     case 'choice':
-      return valueOf(draft.draft, path, isMasked);
+      return valueOf(draft.draft, path);
     case 'text':
-      return { value: isMasked && draft.isSecret ? '***' : draft.text, mistakes: [] };
+      return { value: draft.text, mistakes: [] };
     case 'number':
-      return isMasked && draft.isSecret ? { value: '***', mistakes: [] } : numberOf(draft, path);
+      return numberOf(draft, path);
     case 'json':
-      return isMasked && draft.isSecret ? { value: '***', mistakes: [] } : jsonOf(draft, path);
+      return jsonOf(draft, path);
     case 'object': {
-      const rest = valueOf(draft.rest, path, isMasked);
-      const parts = Object.entries(draft.fields).map(([name, one]) => [name, valueOf(one, [...path, name], isMasked)] as const);
+      const rest = valueOf(draft.rest, [...path, '*']);
+      const parts = Object.entries(draft.fields).map(([name, one]) => [name, valueOf(one, [...path, name])] as const);
       const own = parts.flatMap(([name, { value }]) => (value === undefined ? [] : [[name, value] as const]));
       const others = isObject(rest.value) ? (rest.value as { [name: string]: Json }) : {};
       return { value: Object.fromEntries([...Object.entries(others), ...own]), mistakes: [...rest.mistakes, ...parts.flatMap(([, one]) => one.mistakes)] };
     }
     case 'list': {
-      const parts = draft.items.map((one, index) => valueOf(one.draft, [...path, String(index)], isMasked));
+      const parts = draft.items.map((one, index) => valueOf(one.draft, [...path, String(index)]));
       const missing = parts.flatMap(({ value, mistakes }, index) =>
         value === undefined && mistakes.length === 0 ? [{ path: [...path, String(index)], message: 'Fill this in, or remove it.' }] : [],
       );
@@ -218,7 +218,7 @@ export function valueOf(draft: Draft, path: readonly string[] = [], isMasked = f
       const names = draft.entries.map(({ name }) => name);
       const mistakes: Mistake[] = [];
       const pairs = draft.entries.flatMap(({ name, draft: one }, index) => {
-        const found = valueOf(one, [...path, name], isMasked);
+        const found = valueOf(one, [...path, name]);
         mistakes.push(...found.mistakes);
         if (names.indexOf(name) < index) mistakes.push({ path: [...path, name], message: `There are two entries with the name ${name || '(empty)'}.` });
         if (found.value === undefined && found.mistakes.length === 0) mistakes.push({ path: [...path, name], message: 'Fill this in, or remove it.' });

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { ABSENT, draftOf, entry, fits, initialOf, item, itemOf, valueOf, type Draft } from './draft';
+import { maskedOf } from './mask';
 import { describe, hasSecret, type Json, type Schema } from './schema';
 
 const kind = (schema: Schema, root: Schema = schema) => describe(schema, root).kind;
@@ -194,7 +195,26 @@ test.each<[string, Schema, Json]>([
 });
 
 test('what is shown in a link has no secret', () => {
-  const schema: Schema = { properties: { key: { type: 'string', writeOnly: true }, pin: { type: 'integer', writeOnly: true }, any: { writeOnly: true }, name: { type: 'string' } } };
-  const draft = draftOf(schema, schema, { key: 'hunter2', pin: 1234, any: { a: 'hunter2' }, name: 'n' });
-  expect(valueOf(draft, [], true).value).toEqual({ key: '***', pin: '***', any: '***', name: 'n' });
+  const secret = { type: 'string', writeOnly: true };
+  const schema: Schema = {
+    properties: {
+      key: secret,
+      pin: { type: 'integer', writeOnly: true },
+      any: { writeOnly: true },
+      level: { enum: ['high', 'low'], writeOnly: true },
+      codes: { type: 'array', items: secret },
+      users: { type: 'object', writeOnly: true, additionalProperties: { type: 'string' } },
+      tokens: { type: 'object', additionalProperties: secret },
+      pay: { oneOf: [{ type: 'object', required: ['card'], properties: { card: secret } }, { type: 'string' }] },
+      name: { type: 'string' },
+      none: secret,
+    },
+    patternProperties: { '^x': secret },
+  };
+  const given = { key: 'hunter2', pin: 1234, any: { a: 'hunter2' }, level: 'high', codes: ['hunter2'], users: { hunter2: 'x' }, tokens: { a: 'hunter2' }, pay: { card: 'hunter2' }, name: 'n', x1: 'hunter2' };
+  expect(maskedOf(schema, schema, draftOf(schema, schema, given))).toEqual({
+    key: '***', pin: '***', any: '***', level: '***', codes: ['***'], users: '***', tokens: { a: '***' }, pay: { card: '***' }, name: 'n', '***': '***',
+  });
+  const map: Schema = { type: 'object', additionalProperties: { type: ['string', 'null'] } };
+  expect(maskedOf(map, map, draftOf(map, map, { a: null, b: '' }))).toEqual({ a: null, b: '' });
 });

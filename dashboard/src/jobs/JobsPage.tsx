@@ -1,4 +1,4 @@
-import { getRouteApi, useNavigate } from '@tanstack/react-router';
+import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { playgroundUrl } from '../app/playground';
 import { useCan } from '../app/session';
@@ -53,6 +53,7 @@ export function JobsPage() {
   const nameOf = useNames(search);
   const canCancel = useCan('jobsCancel');
   const canRetry = useCan('jobsRetry');
+  const canEnqueue = useCan('jobEnqueue');
   const field = useRef<HTMLInputElement>(null);
   const [current, setCurrent] = useState(-1);
   const [question, setQuestion] = useState<Question | null>(null);
@@ -147,7 +148,7 @@ export function JobsPage() {
             </button>
           ) : (
             <p>
-              Enqueue one with <code>jobEnqueue</code>, for example in the <a href="/playground">playground</a>.
+              {canEnqueue ? <Link to="/compose">Compose one</Link> : 'An OPERATOR can run one.'}
             </p>
           )}
         </Empty>
