@@ -57,6 +57,10 @@ function useFound(text: string): Entry[] {
       return [{ key: one.id, name: one.name, kind: 'Command', run: () => void router.navigate({ to: '/commands/$commandId', params: { commandId: one.id } }) }];
     }
     const filters = { Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
+    const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
+    if (one.__typename === 'Profile') {
+      return [{ key: one.id, name: one.name, kind: 'Profile', run: () => void router.navigate({ to: '/profiles/$profileId', params: { profileId: one.id } }) }];
+    }
     const field = filters[one.__typename as keyof typeof filters];
     if (!field) return [];
     const name = 'name' in one ? String(one.name) : one.id;
@@ -78,9 +82,9 @@ function useFound(text: string): Entry[] {
     })),
     ...found.profiles.nodes.map(({ id, name }) => ({
       key: id,
-      name: `Jobs on ${name}`,
+      name,
       kind: 'Profile',
-      run: () => void router.navigate({ to: '/jobs', search: { profile: [id] } }),
+      run: () => void router.navigate({ to: '/profiles/$profileId', params: { profileId: id } }),
     })),
     ...found.schedules.nodes.map(({ id, name }) => ({
       key: id,

@@ -4,6 +4,7 @@ import type { IconName } from '../ui/Icon';
 export interface Page {
   path: '/' | '/jobs' | '/queues' | '/workers' | '/schedules' | '/settings';
   path: '/jobs' | '/compose' | '/commands' | '/settings';
+  path: '/jobs' | '/profiles' | '/settings';
   name: string;
   icon: IconName;
   /** The letter after `g` that opens it. */
@@ -18,5 +19,6 @@ export const PAGES: readonly Page[] = [
   { path: '/schedules', name: 'Schedules', icon: 'clock', letter: 's' },
   { path: '/compose', name: 'Compose', icon: 'compose', letter: 'c' },
   { path: '/commands', name: 'Commands', icon: 'commands', letter: 'm' },
+  { path: '/profiles', name: 'Profiles', icon: 'profiles', letter: 'p' },
   { path: '/settings', name: 'Settings', icon: 'settings', letter: ',' },
 ];

@@ -9,6 +9,7 @@ import {
 } from '@tanstack/react-router';
 import { validCommandSearch, validCommandsSearch } from '../commands/search';
 import { validComposeSearch } from '../compose/search';
+import { validCatalogSearch } from '../catalog/search';
 import { validJobsSearch } from '../jobs/search';
 import { validJobSearch } from '../job/search';
 import { validSpan } from '../queues/history';
@@ -103,6 +104,17 @@ const command = createRoute({
   path: '/commands/$commandId',
   validateSearch: validCommandSearch,
   component: lazyRouteComponent(() => import('../commands/CommandPage'), 'CommandPage'),
+const profiles = createRoute({
+  getParentRoute: () => shell,
+  path: '/profiles',
+  validateSearch: validCatalogSearch,
+  component: lazyRouteComponent(() => import('../profiles/ProfilesPage'), 'ProfilesPage'),
+});
+
+const profile = createRoute({
+  getParentRoute: () => shell,
+  path: '/profiles/$profileId',
+  component: lazyRouteComponent(() => import('../profiles/ProfilePage'), 'ProfilePage'),
 });
 
 const settings = createRoute({
@@ -114,6 +126,7 @@ const settings = createRoute({
 export const router = createRouter({
   routeTree: root.addChildren([signIn, shell.addChildren([overview, jobs, job, queues, queue, workers, schedules, settings])]),
   routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, compose, commands, command, settings])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, profiles, profile, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

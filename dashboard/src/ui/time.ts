@@ -58,3 +58,13 @@ export const timeOfDay = (at: string | number, zone: string | undefined) => form
 export const fineTime = (at: string | number, zone: string | undefined) => format(zone, 'fine').format(new Date(at)).replace(',', '.');
 /** The exact time in UTC, shown on hover everywhere. */
 export const exact = (at: string | number) => new Date(at).toISOString();
+
+/** The instant of `2026-11-22T17:30` in the zone, or null of what is no time. */
+export function instantOf(local: string, zone: string | undefined): string | null {
+  const asUtc = Date.parse(`${local}Z`);
+  if (Number.isNaN(asUtc)) return null;
+  const offsetAt = (at: number) => Date.parse(`${dateTime(at, zone).replace(' ', 'T')}Z`) - Math.floor(at / SECOND) * SECOND;
+  // The offset of the guess may be that of the other side of a change of the clock.
+  const guess = asUtc - offsetAt(asUtc);
+  return new Date(asUtc - offsetAt(guess)).toISOString();
+}
