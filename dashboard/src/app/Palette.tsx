@@ -58,8 +58,15 @@ function useFound(text: string): Entry[] {
     }
     const filters = { Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
     const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
+    const filters = { Command: 'command', Schedule: 'schedule' } as const;
     if (one.__typename === 'Profile') {
       return [{ key: one.id, name: one.name, kind: 'Profile', run: () => void router.navigate({ to: '/profiles/$profileId', params: { profileId: one.id } }) }];
+    }
+    if (one.__typename === 'Service') {
+      return [{ key: one.id, name: one.name, kind: 'Service', run: () => void router.navigate({ to: '/services/$serviceId', params: { serviceId: one.id } }) }];
+    }
+    if (one.__typename === 'Proxy') {
+      return [{ key: one.id, name: one.name, kind: 'Proxy', run: () => void router.navigate({ to: '/proxies/$proxyId', params: { proxyId: one.id } }) }];
     }
     const field = filters[one.__typename as keyof typeof filters];
     if (!field) return [];

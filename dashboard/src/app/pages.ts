@@ -5,6 +5,7 @@ export interface Page {
   path: '/' | '/jobs' | '/queues' | '/workers' | '/schedules' | '/settings';
   path: '/jobs' | '/compose' | '/commands' | '/settings';
   path: '/jobs' | '/profiles' | '/settings';
+  path: '/jobs' | '/profiles' | '/services' | '/proxies' | '/settings';
   name: string;
   icon: IconName;
   /** The letter after `g` that opens it. */
@@ -20,5 +21,7 @@ export const PAGES: readonly Page[] = [
   { path: '/compose', name: 'Compose', icon: 'compose', letter: 'c' },
   { path: '/commands', name: 'Commands', icon: 'commands', letter: 'm' },
   { path: '/profiles', name: 'Profiles', icon: 'profiles', letter: 'p' },
+  { path: '/services', name: 'Services', icon: 'services', letter: 'v' },
+  { path: '/proxies', name: 'Proxies', icon: 'proxies', letter: 'x' },
   { path: '/settings', name: 'Settings', icon: 'settings', letter: ',' },
 ];

@@ -117,6 +117,32 @@ const profile = createRoute({
   component: lazyRouteComponent(() => import('../profiles/ProfilePage'), 'ProfilePage'),
 });
 
+const services = createRoute({
+  getParentRoute: () => shell,
+  path: '/services',
+  validateSearch: validCatalogSearch,
+  component: lazyRouteComponent(() => import('../services/ServicesPage'), 'ServicesPage'),
+});
+
+const service = createRoute({
+  getParentRoute: () => shell,
+  path: '/services/$serviceId',
+  component: lazyRouteComponent(() => import('../services/ServicePage'), 'ServicePage'),
+});
+
+const proxies = createRoute({
+  getParentRoute: () => shell,
+  path: '/proxies',
+  validateSearch: validCatalogSearch,
+  component: lazyRouteComponent(() => import('../proxies/ProxiesPage'), 'ProxiesPage'),
+});
+
+const proxy = createRoute({
+  getParentRoute: () => shell,
+  path: '/proxies/$proxyId',
+  component: lazyRouteComponent(() => import('../proxies/ProxyPage'), 'ProxyPage'),
+});
+
 const settings = createRoute({
   getParentRoute: () => shell,
   path: '/settings',
@@ -127,6 +153,7 @@ export const router = createRouter({
   routeTree: root.addChildren([signIn, shell.addChildren([overview, jobs, job, queues, queue, workers, schedules, settings])]),
   routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, compose, commands, command, settings])]),
   routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, profiles, profile, settings])]),
+  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, profiles, profile, services, service, proxies, proxy, settings])]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

@@ -37,7 +37,11 @@ export function ProxyList({ profile: { proxies } }: { profile: CardOf }) {
     <ol className="item-list">
       {proxies.map(({ id, name, health }) => (
         <li key={id}>
-          <span>{name}</span>
+          <span>
+            <Link to="/proxies/$proxyId" params={{ proxyId: id }}>
+              {name}
+            </Link>
+          </span>
           <Health health={health} />
         </li>
       ))}
@@ -50,9 +54,9 @@ export function ServiceChips({ profile: { services } }: { profile: CardOf }) {
   return (
     <p className="item-chips">
       {services.map(({ id, name }) => (
-        <span key={id} className="chip">
+        <Link key={id} className="chip" to="/services/$serviceId" params={{ serviceId: id }}>
           {name}
-        </span>
+        </Link>
       ))}
     </p>
   );

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch } from '../browser.mjs';
+import { graphql } from './api.mjs';
+import { assertAccessible, assertClean, signedIn } from './panel.mjs';
+
+const turn = Date.now();
+const TOKEN = `e2e-token-${turn}-first1111`;
+const NEXT = `e2e-token-${turn}-next2222`;
+const name = `e2e-service-${turn}`;
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser?.close());
+
+test('a service is created with a token, its limits are bars, and its token is replaced', async () => {
+  const { page, context, record } = await signedIn(browser, '/services');
+  await page.getByRole('button', { name: 'New service' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog', { name: 'New service' }).waitFor();
+  await page.keyboard.type(name);
+  await page.getByLabel('Base URL').fill('ftp://wrong');
+  await page.getByLabel('Token', { exact: true }).fill(TOKEN);
+  await page.getByLabel('Settings').fill('{');
+  await page.keyboard.press('Control+Home');
+  await page.getByRole('button', { name: 'Create the service' }).click();
+  await page.getByText('This is not JSON.', { exact: false }).waitFor();
+  await page.getByLabel('Settings').fill('{"region": "eu"}');
+  await page.getByRole('button', { name: 'Create the service' }).click();
+  const url = page.getByLabel('Base URL');
+  await page.locator('[aria-invalid]').first().waitFor();
+  assert.equal(await url.getAttribute('aria-invalid'), 'true', 'the reason stands at its field');
+  await assertAccessible(page);
+  await url.fill('https://api.example.com');
+  await page.getByRole('button', { name: 'Add a rate limit' }).click();
+  await page.getByLabel('Jobs, rate limit 1').fill('60');
+  await page.getByRole('button', { name: 'Create the service' }).click();
+  await page.waitForURL(/\/services\/service_/);
+  await page.getByText('…1111').waitFor();
+  await page.locator('.limits').getByText('declared').waitFor();
+  await assertAccessible(page);
+
+  await page.getByRole('button', { name: 'Replace the token' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await page.keyboard.type(NEXT);
+  assert.ok(!(await page.content()).includes(NEXT), 'the token stands in no attribute');
+  await assertAccessible(page);
+  await page.keyboard.press('Enter');
+  await page.getByText('…2222').waitFor();
+  const stored = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }]));
+  for (const text of [stored, await page.content()]) assert.ok(!text.includes(TOKEN) && !text.includes(NEXT));
+  await page.setViewportSize({ width: 390, height: 800 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
+  await page.getByRole('button', { name: 'Delete', exact: true }).click();
+  await page.keyboard.type(name);
+  await page.keyboard.press('Enter');
+  await page.waitForURL((at) => at.pathname === '/services');
+  await assertAccessible(page);
+  assertClean(record);
+  await context.close();
+});
+
+test('an edit sends only what was changed', async () => {
+  const create = 'mutation ($input: ServiceCreateInput!) { serviceCreate(input: $input) { service { id } userErrors { message } } }';
+  const { serviceCreate } = await graphql(create, { input: { name: `${name}-edit`, settings: { a: 1 } } });
+  const { id } = serviceCreate.service;
+  const { page, context, record } = await signedIn(browser, `/services/${id}`);
+  await page.getByRole('button', { name: 'Edit' }).click();
+  await page.getByLabel('Jobs at once').fill('3');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  const sent = record.posts.filter((body) => body.includes('ServiceUpdate')).map((body) => JSON.parse(body).variables.input);
+  assert.deepEqual(sent, [{ id, version: 1, maxConcurrency: 3 }]);
+  assertClean(record);
+  await context.close();
+});
