@@ -1,9 +1,8 @@
 import { Dialog } from '@base-ui/react/dialog';
-import { PAGES } from './pages';
+import { usePages } from './usePages';
 
+const FIRST: [string, string] = ['Ctrl K', 'go to a page, or find a job, a command, a profile or a schedule'];
 const KEYS: readonly [string, string][] = [
-  ['Ctrl K', 'go to a page, or find a job, a command, a profile or a schedule'],
-  ...PAGES.map(({ letter, name }): [string, string] => [`g ${letter}`, name]),
   ['c', 'compose a job'],
   ['/', 'filter or search'],
   ['j  k', 'next and previous row'],
@@ -19,6 +18,7 @@ const KEYS: readonly [string, string][] = [
 ];
 
 export function Help({ isOpen, onOpenChange }: { isOpen: boolean; onOpenChange(isOpen: boolean): void }) {
+  const pages = usePages().map(({ letter, name }): [string, string] => [`g ${letter}`, name]);
   return (
     <Dialog.Root open={isOpen} onOpenChange={onOpenChange}>
       <Dialog.Portal>
@@ -26,7 +26,7 @@ export function Help({ isOpen, onOpenChange }: { isOpen: boolean; onOpenChange(i
         <Dialog.Popup className="dialog">
           <Dialog.Title className="dialog-title">Keys</Dialog.Title>
           <dl className="keys">
-            {KEYS.map(([keys, what]) => (
+            {[FIRST, ...pages, ...KEYS].map(([keys, what]) => (
               <div key={keys}>
                 <dt>
                   <kbd>{keys}</kbd>

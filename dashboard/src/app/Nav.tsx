@@ -1,11 +1,12 @@
 import { Link } from '@tanstack/react-router';
 import { Icon } from '../ui/Icon';
-import { PAGES } from './pages';
+import { usePages } from './usePages';
 
 export function Nav({ onChosen }: { onChosen?: () => void }) {
+  const pages = usePages();
   return (
     <nav className="nav" aria-label="Pages" onClick={onChosen}>
-      {PAGES.map(({ path, name, icon, letter }) => (
+      {pages.map(({ path, name, icon, letter }) => (
         <Link key={path} to={path} className="nav-link" activeOptions={{ exact: path === '/' }} title={`Keys: g ${letter}`}>
           <Icon name={icon} />
           {name}

@@ -5,9 +5,9 @@ import { useEffect, useState, type KeyboardEvent } from 'react';
 import { useAsk } from '../api/ask';
 import { wordOf } from '../ui/State';
 import { Find, FindNode } from './documents';
-import { PAGES } from './pages';
 import { leave } from './session';
 import { choose } from './settings';
+import { usePages } from './usePages';
 
 interface Entry {
   key: string;
@@ -52,13 +52,9 @@ function useFound(text: string): Entry[] {
       const { name } = one;
       return [{ key: one.id, name: `Schedule ${name}`, kind: 'Schedule', run: () => void router.navigate({ to: '/schedules', search: { q: name } }) }];
     }
-    const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service' } as const;
     if (one.__typename === 'Command') {
       return [{ key: one.id, name: one.name, kind: 'Command', run: () => void router.navigate({ to: '/commands/$commandId', params: { commandId: one.id } }) }];
     }
-    const filters = { Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
-    const filters = { Command: 'command', Profile: 'profile', Proxy: 'proxy', Service: 'service', Schedule: 'schedule' } as const;
-    const filters = { Command: 'command', Schedule: 'schedule' } as const;
     if (one.__typename === 'Profile') {
       return [{ key: one.id, name: one.name, kind: 'Profile', run: () => void router.navigate({ to: '/profiles/$profileId', params: { profileId: one.id } }) }];
     }
@@ -68,10 +64,7 @@ function useFound(text: string): Entry[] {
     if (one.__typename === 'Proxy') {
       return [{ key: one.id, name: one.name, kind: 'Proxy', run: () => void router.navigate({ to: '/proxies/$proxyId', params: { proxyId: one.id } }) }];
     }
-    const field = filters[one.__typename as keyof typeof filters];
-    if (!field) return [];
-    const name = 'name' in one ? String(one.name) : one.id;
-    return [{ key: one.id, name: `Jobs of ${name}`, kind: one.__typename, run: () => void router.navigate({ to: '/jobs', search: { [field]: [one.id] } }) }];
+    return [];
   }
   if (!found) return [];
   return [
@@ -111,8 +104,9 @@ function useFound(text: string): Entry[] {
 function useEntries(text: string, onHelp: () => void): Entry[] {
   const router = useRouter();
   const found = useFound(text);
+  const pages = usePages();
   const fixed: Entry[] = [
-    ...PAGES.map(({ path, name }) => ({ key: path, name, kind: 'Page', run: () => void router.navigate({ to: path }) })),
+    ...pages.map(({ path, name }) => ({ key: path, name, kind: 'Page', run: () => void router.navigate({ to: path }) })),
     { key: 'failed', name: 'Failed jobs', kind: 'Page', run: () => void router.navigate({ to: '/jobs', search: { state: ['FAILED'] } }) },
     { key: 'playground', name: 'Playground', kind: 'Page', run: () => location.assign('/playground') },
     { key: 'light', name: 'Light theme', kind: 'Action', run: () => choose({ theme: 'light' }) },

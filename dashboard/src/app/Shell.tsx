@@ -9,8 +9,8 @@ import { Badge } from './Badge';
 import { Brand } from './Brand';
 import { Help } from './Help';
 import { Nav } from './Nav';
-import { PAGES } from './pages';
 import { leave, useSession } from './session';
+import { usePages } from './usePages';
 
 const Palette = lazy(() => import('./Palette').then(({ Palette }) => ({ default: Palette })));
 
@@ -19,6 +19,7 @@ type Opened = 'nav' | 'palette' | 'help' | null;
 export function Shell() {
   const router = useRouter();
   const session = useSession();
+  const pages = usePages();
   const [opened, setOpened] = useState<Opened>(null);
   const close = (isOpen: boolean) => isOpen || setOpened(null);
   useEffect(() => {
@@ -39,6 +40,7 @@ export function Shell() {
     '?': () => setOpened('help'),
     c: () => void router.navigate({ to: '/compose' }),
     ...Object.fromEntries(PAGES.map(({ path, letter }) => [`g ${letter}`, () => void router.navigate({ to: path })])),
+    ...Object.fromEntries(pages.map(({ path, letter }) => [`g ${letter}`, () => void router.navigate({ to: path })])),
   });
   if (session.state !== 'signed-in') return null;
   return (

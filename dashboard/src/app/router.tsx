@@ -9,6 +9,7 @@ import {
 } from '@tanstack/react-router';
 import { validCommandSearch, validCommandsSearch } from '../commands/search';
 import { validComposeSearch } from '../compose/search';
+import { validAuditSearch } from '../audit/search';
 import { validCatalogSearch } from '../catalog/search';
 import { validJobsSearch } from '../jobs/search';
 import { validJobSearch } from '../job/search';
@@ -85,6 +86,8 @@ const schedules = createRoute({
   path: '/schedules',
   validateSearch: validSchedulesSearch,
   component: lazyRouteComponent(() => import('../schedules/SchedulesPage'), 'SchedulesPage'),
+});
+
 const compose = createRoute({
   getParentRoute: () => shell,
   path: '/compose',
@@ -104,6 +107,8 @@ const command = createRoute({
   path: '/commands/$commandId',
   validateSearch: validCommandSearch,
   component: lazyRouteComponent(() => import('../commands/CommandPage'), 'CommandPage'),
+});
+
 const profiles = createRoute({
   getParentRoute: () => shell,
   path: '/profiles',
@@ -143,6 +148,20 @@ const proxy = createRoute({
   component: lazyRouteComponent(() => import('../proxies/ProxyPage'), 'ProxyPage'),
 });
 
+const keys = createRoute({
+  getParentRoute: () => shell,
+  path: '/keys',
+  validateSearch: validCatalogSearch,
+  component: lazyRouteComponent(() => import('../keys/KeysPage'), 'KeysPage'),
+});
+
+const audit = createRoute({
+  getParentRoute: () => shell,
+  path: '/audit',
+  validateSearch: validAuditSearch,
+  component: lazyRouteComponent(() => import('../audit/AuditPage'), 'AuditPage'),
+});
+
 const settings = createRoute({
   getParentRoute: () => shell,
   path: '/settings',
@@ -150,10 +169,30 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, shell.addChildren([overview, jobs, job, queues, queue, workers, schedules, settings])]),
-  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, compose, commands, command, settings])]),
-  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, profiles, profile, settings])]),
-  routeTree: root.addChildren([signIn, shell.addChildren([home, jobs, job, profiles, profile, services, service, proxies, proxy, settings])]),
+  routeTree: root.addChildren([
+    signIn,
+    shell.addChildren([
+      overview,
+      jobs,
+      job,
+      compose,
+      commands,
+      command,
+      profiles,
+      profile,
+      services,
+      service,
+      proxies,
+      proxy,
+      schedules,
+      queues,
+      queue,
+      workers,
+      keys,
+      audit,
+      settings,
+    ]),
+  ]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

@@ -1,7 +1,7 @@
 // A dialog with a form: its title, its fields, why it was refused, and two buttons.
 import { Dialog } from '@base-ui/react/dialog';
 import type { FormEvent, ReactNode } from 'react';
-import '../styles/catalog.css';
+import '../styles/forms.css';
 
 interface Props {
   title: string;

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch } from '../browser.mjs';
+import { graphql } from './api.mjs';
+import { assertAccessible, assertClean, signedIn } from './panel.mjs';
+
+const name = `e2e-audit-${Date.now()}`;
+let browser;
+let id;
+before(async () => {
+  const create = 'mutation ($input: ServiceCreateInput!) { serviceCreate(input: $input) { service { id } } }';
+  id = (await graphql(create, { input: { name, token: `${name}-token-value` } })).serviceCreate.service.id;
+  const update = 'mutation ($input: ServiceUpdateInput!) { serviceUpdate(input: $input) { service { id } } }';
+  for (let turn = 1; turn <= 55; turn += 1) await graphql(update, { input: { id, maxConcurrency: turn } });
+  browser = await launch();
+});
+after(() => browser?.close());
+
+test('entries are filtered in the address, paged, and say what was changed', async () => {
+  const { page, context, record } = await signedIn(browser, '/audit');
+  const rows = page.locator('[data-audit]');
+  await rows.first().waitFor();
+  await assertAccessible(page);
+  await page.getByLabel('Id of the object').fill(id);
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => url.searchParams.get('objectId') === id);
+  await page.waitForFunction(() => document.querySelectorAll('[data-audit]').length === 50);
+  await page.getByRole('button', { name: 'Older' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('[data-audit]').length === 6);
+  assert.match(page.url(), /after=/);
+  const first = rows.filter({ hasText: 'serviceCreate' });
+  await first.getByText('What was changed').click();
+  assert.match(await first.innerText(), /after \{[\s\S]*\*\*\*/);
+  assert.ok(!(await page.content()).includes(`${name}-token-value`));
+  await page.reload();
+  await page.waitForFunction(() => document.querySelectorAll('[data-audit]').length === 6);
+  await page.getByRole('button', { name: 'Newest' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('[data-audit]').length === 50);
+  await page.getByLabel('Action').selectOption('serviceCreate');
+  await page.getByRole('button', { name: 'Filter', exact: true }).click();
+  await page.waitForFunction(() => document.querySelectorAll('[data-audit]').length === 1);
+  await page.getByLabel('Outcome').selectOption('REFUSED');
+  await page.getByRole('button', { name: 'Filter', exact: true }).click();
+  await page.getByText('No entry matches').waitFor();
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.getByRole('button', { name: 'Clear the filters' }).click();
+  await rows.first().waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
+  await assertAccessible(page);
+  assertClean(record);
+  await context.close();
+});

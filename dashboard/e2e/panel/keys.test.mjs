@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { launch, openPage } from '../browser.mjs';
+import { graphql, URL_OF_PAGES } from './api.mjs';
+import { assertAccessible, assertClean, assertNoKey, signedIn } from './panel.mjs';
+
+const name = `e2e-key-${Date.now()}`;
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser?.close());
+
+test('a key is created, shown once, and revoked by keyboard', async () => {
+  const { page, context, record } = await signedIn(browser, '/keys', { timezoneId: 'Asia/Tokyo' });
+  await page.getByRole('button', { name: 'New key' }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog', { name: 'New key' }).waitFor();
+  await page.keyboard.type(name);
+  await page.getByLabel('Role').selectOption('OPERATOR');
+  await page.getByLabel('Expires at').fill('2001-01-01T00:00');
+  await page.keyboard.press('Enter');
+  await page.locator('[aria-invalid]').waitFor();
+  await assertAccessible(page);
+  await page.getByLabel('Expires at').fill('2099-01-01T09:00');
+  await page.getByLabel('Expires at').press('Enter');
+  const key = (await page.locator('[data-new-key]').innerText()).trim();
+  assert.match(key, /^cb_\w+$/);
+  await assertAccessible(page);
+  await page.keyboard.press('Escape');
+  await page.locator('[data-new-key]').waitFor({ state: 'detached' });
+  assert.ok(!(await page.content()).includes(key));
+  await assertNoKey(page);
+  const row = page.locator('[data-key]').filter({ hasText: name });
+  await row.getByText('2099-01-01 09:00:00').waitFor();
+  assert.match(await row.innerText(), /OPERATOR[\s\S]*holds until[\s\S]*never/);
+  await assertAccessible(page);
+  await page.setViewportSize({ width: 390, height: 800 });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true);
+  await row.getByRole('button', { name: `Revoke ${name}` }).focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await page.keyboard.type(name);
+  await page.keyboard.press('Enter');
+  await row.getByText('revoked').waitFor();
+  assertClean(record);
+  await context.close();
+});
+
+test('keys and the audit are not shown to an OPERATOR', async () => {
+  const create = 'mutation ($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { key } }';
+  const { apiKeyCreate } = await graphql(create, { input: { name: `${name}-operator`, role: 'OPERATOR' } });
+  const { page, context, record } = await openPage(browser, URL_OF_PAGES);
+  await page.goto(`${URL_OF_PAGES}/profiles#key=${apiKeyCreate.key}`);
+  await page.getByRole('heading', { name: 'Profiles' }).waitFor();
+  assert.equal(await page.getByRole('link', { name: /^(Keys|Audit)$/ }).count(), 0);
+  await page.goto(`${URL_OF_PAGES}/keys`);
+  await page.getByRole('alert').filter({ hasText: /ADMIN/ }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'New key' }).count(), 0);
+  assertClean(record);
+  await context.close();
+});
