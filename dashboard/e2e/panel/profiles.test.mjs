@@ -51,7 +51,8 @@ test('a profile is created, given a secret, changed and deleted by keyboard', as
   await page.getByLabel('Value, variable 1').fill('eu');
   await page.keyboard.press('Enter');
   await page.waitForURL(/\/profiles\/profile_/);
-  await page.getByText('Free. No job holds it.').waitFor();
+  await page.locator('.facts').waitFor();
+  assert.match(await page.locator('.item-held').innerText(), /Free/);
 
   await page.getByRole('button', { name: 'Set a secret' }).focus();
   await page.keyboard.press('Enter');

@@ -108,14 +108,14 @@ function Row({ entry }: { entry: Entry }) {
         <Time at={entry.at} />
       </td>
       <td>
-        {entry.actor ?? <span className="soft">nobody</span>}
-        <span className="soft">{[entry.role, entry.address].filter(Boolean).map((text) => ` ${text}`).join(',')}</span>
-      </td>
-      <td>
         {entry.action}
         {entry.count > 1 && <span className="soft">{` ${entry.count} times or objects`}</span>}
       </td>
       <td className={entry.outcome === 'REFUSED' ? 'mistake' : undefined}>{entry.outcome === 'REFUSED' ? 'refused' : 'done'}</td>
+      <td>
+        {entry.actor ?? <span className="soft">nobody</span>}
+        <span className="soft">{[entry.role, entry.address].filter(Boolean).map((text) => ` ${text}`).join(',')}</span>
+      </td>
       <td className="wide">
         {[entry.objectKind, entry.objectName].filter(Boolean).join(' ')}
         {first && (
@@ -168,7 +168,7 @@ export function AuditPage() {
           <table className="plain">
             <thead>
               <tr>
-                {['Time', 'Who', 'Action', 'Outcome', 'Object', 'Message and changes'].map((title) => (
+                {['Time', 'Action', 'Outcome', 'Who', 'Object', 'Message and changes'].map((title) => (
                   <th key={title} scope="col">
                     {title}
                   </th>

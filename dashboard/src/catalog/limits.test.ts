@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { leftOf, pressureOf, usageInWords, type Usage } from './limits';
+import { leftOf, withBurst, pressureOf, usageInWords, type Usage } from './limits';
 
 const usage = (rest: Partial<Usage>): Usage => ({ name: 'day', limit: 10, remaining: 4, resetsAt: null, source: 'DECLARED', ...rest });
 
@@ -11,6 +11,12 @@ test('a limit presses when a tenth or nothing is left', () => {
   expect([usage({}), usage({ remaining: 1 }), usage({ remaining: 0 }), usage({ limit: null, remaining: 0 })].map(pressureOf)).toEqual([
     'enough', 'low', 'empty', 'empty',
   ]);
+});
+
+test('a declared rate limit is full with its burst', () => {
+  const full = withBurst(usage({ name: 'default', limit: 60, remaining: 2 }), [{ name: 'default', burst: 2 }]);
+  expect([leftOf(full), pressureOf(full), usageInWords(full, 0)]).toEqual([1, 'enough', '2 of 2 at once, 60 in its period']);
+  expect(withBurst(usage({ source: 'OBSERVED' }), [{ name: 'day', burst: 2 }]).burst).toBe(undefined);
 });
 
 test('a limit is said in words', () => {

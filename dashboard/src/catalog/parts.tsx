@@ -2,7 +2,7 @@
 import { useEffect, useState, type ReactNode } from 'react';
 import { useNow, Countdown, Time } from '../ui/Time';
 import { lengthOf, millisecondsOf } from '../ui/time';
-import { leftOf, pressureOf, usageInWords, type Usage } from './limits';
+import { leftOf, withBurst, pressureOf, usageInWords, type Usage } from './limits';
 import '../styles/catalog.css';
 
 export interface HealthOf {
@@ -12,7 +12,7 @@ export interface HealthOf {
 }
 
 const WORDS = { HEALTHY: 'Healthy', DOWN: 'Down', UNKNOWN: 'Not checked' } as const;
-const GLYPHS = { HEALTHY: 'm5.3 8.2 1.9 1.9 3.5-4', DOWN: 'm5.8 5.8 4.4 4.4m0-4.4-4.4 4.4', UNKNOWN: 'M8 10.8v.1M6.4 6.4a1.6 1.6 0 1 1 1.6 2' } as const;
+const GLYPHS = { HEALTHY: 'M5.3 8.2l1.9 1.9 3.5-4', DOWN: 'M5.8 5.8l4.4 4.4M10.2 5.8l-4.4 4.4', UNKNOWN: 'M8 10.8v.1M6.4 6.4a1.6 1.6 0 1 1 1.6 2' } as const;
 
 /** The health of a proxy: a glyph of its own and a word. */
 export function Health({ health }: { health: HealthOf }) {
@@ -60,7 +60,8 @@ export function Hint({ secret }: { secret: SecretOf }) {
 }
 
 /** A bar for each limit, with what is left of it. */
-export function LimitBars({ usage }: { usage: readonly Usage[] }) {
+export function LimitBars({ usage: all, rateLimits = [] }: { usage: readonly Usage[]; rateLimits?: readonly { name: string; burst: number }[] }) {
+  const usage = all.map((one) => withBurst(one, rateLimits));
   const now = useNow();
   return (
     <ul className="limits">

@@ -115,6 +115,7 @@ export function ProfilePage() {
           {profile.description && <p>{profile.description}</p>}
           <HeldBy profile={profile} />
           <Facts profile={profile} />
+          <Secrets profile={profile} mayEdit={mayEdit} again={() => void again()} />
           <div className="columns">
             <Section title="Proxies, in order" acts={<span className="soft small">{SELECTIONS.find(([value]) => value === profile.proxySelection)?.[1]}</span>}>
               <ProxyList profile={profile} />
@@ -122,7 +123,6 @@ export function ProfilePage() {
             <Section title="Services">
               <ServiceChips profile={profile} />
             </Section>
-            <Secrets profile={profile} mayEdit={mayEdit} again={() => void again()} />
             <Section title="Environment">
               <Environment profile={profile} />
             </Section>

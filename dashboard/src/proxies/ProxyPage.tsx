@@ -108,7 +108,7 @@ export function ProxyPage() {
               )}
             </Section>
             <Section title="Limits">
-              {proxy.usage.length > 0 ? <LimitBars usage={proxy.usage} /> : <p className="soft">None are declared.</p>}
+              {proxy.usage.length > 0 ? <LimitBars usage={proxy.usage} rateLimits={proxy.rateLimits} /> : <p className="soft">None are declared.</p>}
             </Section>
           </div>
           {opened === 'edit' && mayEdit && <ProxyForm proxy={proxy} onClose={() => setOpened(null)} onSaved={() => (setOpened(null), void again())} />}

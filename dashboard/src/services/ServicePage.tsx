@@ -107,7 +107,7 @@ export function ServicePage() {
           <Facts service={service} />
           <div className="columns">
             <Section title="Limits">
-              {service.usage.length > 0 ? <LimitBars usage={service.usage} /> : <p className="soft">None are declared or observed.</p>}
+              {service.usage.length > 0 ? <LimitBars usage={service.usage} rateLimits={service.rateLimits} /> : <p className="soft">None are declared or observed.</p>}
             </Section>
             <Section title="Profiles that use it">
               <ProfilesOf profiles={service.profiles} />

@@ -33,7 +33,7 @@ function Card({ service, again }: { service: ServiceOfCard; again(): void }) {
       <Suspended service={service} again={again} />
       <div className="item-part">
         <h3>Limits</h3>
-        {service.usage.length > 0 ? <LimitBars usage={service.usage} /> : <p className="soft">None are declared or observed.</p>}
+        {service.usage.length > 0 ? <LimitBars usage={service.usage} rateLimits={service.rateLimits} /> : <p className="soft">None are declared or observed.</p>}
       </div>
       <div className="item-part">
         <h3>Profiles that use it</h3>

@@ -16,6 +16,10 @@ export const ServiceCard = graphql(`
       expiresAt
       updatedAt
     }
+    rateLimits {
+      name
+      burst
+    }
     usage {
       name
       limit
