@@ -39,7 +39,6 @@ export function Shell() {
   useKeys({
     '?': () => setOpened('help'),
     c: () => void router.navigate({ to: '/compose' }),
-    ...Object.fromEntries(PAGES.map(({ path, letter }) => [`g ${letter}`, () => void router.navigate({ to: path })])),
     ...Object.fromEntries(pages.map(({ path, letter }) => [`g ${letter}`, () => void router.navigate({ to: path })])),
   });
   if (session.state !== 'signed-in') return null;
