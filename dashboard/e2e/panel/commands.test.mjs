@@ -99,7 +99,7 @@ test('a command is edited with a preview, and a conflict shows both sides', asyn
   await page.getByRole('button', { name: 'Take what is stored' }).waitFor();
   // What is not saved is not left by accident.
   page.once('dialog', (dialog) => dialog.dismiss());
-  await page.getByRole('link', { name: 'Overview' }).click();
+  await page.getByRole('navigation', { name: 'Of this command' }).getByRole('link', { name: 'Overview' }).click();
   assert.match(page.url(), /tab=edit/);
   await page.getByRole('button', { name: 'Take what is stored' }).click();
   assert.equal(await field(page, 'description').inputValue(), 'theirs');
