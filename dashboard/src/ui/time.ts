@@ -5,10 +5,12 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** A length of time in at most two units: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`. */
+/** A length of time in at most two units: `420 ms`, `1.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `4 d 3 h`. */
 export function lengthOf(milliseconds: number): string {
   const ms = Math.max(0, milliseconds);
-  if (ms < 10 * SECOND) return `${(Math.round(ms / 100) / 10).toFixed(ms < 50 ? 0 : 1).replace(/\.0$/, '')} s`;
+  if (Math.round(ms) === 0) return '0 s';
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < 10 * SECOND) return `${(Math.round(ms / 100) / 10).toFixed(1).replace(/\.0$/, '')} s`;
   if (ms < MINUTE) return `${Math.floor(ms / SECOND)} s`;
   const pair = (size: number, unit: string, smaller: number, smallerUnit: string) => {
     const rest = Math.floor((ms % size) / smaller);
