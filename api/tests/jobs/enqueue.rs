@@ -61,6 +61,24 @@ async fn a_commit_that_waits_for_a_lock_holds_up_no_other_caller() {
 }
 
 #[tokio::test]
+async fn a_list_of_services_that_is_too_long_is_one_refusal() {
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let many = vec!["service_01m8qerxswegnvjnq0p2tnab6z"; 20_000];
+    let input = json!({ "commandId": command, "serviceIds": many });
+    for (mutation, fields) in [("jobEnqueue", "job { id }"), ("jobsEnqueue", "jobs { id }")] {
+        let input = if mutation == "jobEnqueue" { input.clone() } else { json!({ "jobs": [input] }) };
+        let payload = harness.mutate(mutation, fields, input).await;
+        let path = if mutation == "jobEnqueue" { "serviceIds" } else { "jobs.0.serviceIds" };
+        assert_eq!(reasons(&payload), [format!("TOO_MANY {path}")]);
+    }
+    let query = "query($i: CommandPreviewInput!) { commandPreview(input: $i) { userErrors { code path } } }";
+    let data = harness.data(query, json!({ "i": input })).await;
+    let refused = json!([{ "code": "TOO_MANY", "path": ["input", "serviceIds"] }]);
+    assert_eq!(data["commandPreview"]["userErrors"], refused);
+}
+
+#[tokio::test]
 async fn one_invalid_request_among_fifty_concurrent_ones_is_refused_alone() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
