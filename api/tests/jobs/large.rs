@@ -63,9 +63,10 @@ async fn an_answer_has_so_many_bytes_and_then_says_that_it_is_too_large() {
         let code = &answer["errors"][0]["extensions"]["code"];
         assert!(code == "TOO_COMPLEX", "{field}: {}", &answer.to_string()[..500]);
     }
-    // Several at once of one key wait for each other.
+    // Several at once of one key wait for each other: twice as many as may be large at a time. More
+    // would keep the one thread of this test from its connections while it reads their answers.
     let (query, variables) = (RESULTS, json!({ "ids": ids(3) }));
-    let answers = join_all((0..10).map(|_| harness.data(query, variables.clone()))).await;
+    let answers = join_all((0..4).map(|_| harness.data(query, variables.clone()))).await;
     assert!(answers.iter().all(|answer| answer["nodes"][2]["result"] == large()));
 }
 

@@ -249,7 +249,7 @@ async fn signing_out_ends_the_session_and_its_streams_and_no_other() {
     assert_eq!(cookie(response.headers(), "__Host-callboard").as_deref(), Some(""));
     assert_ended(&one, streams, since, lateness).await;
     let viewer = one.respond(VIEWER, &json!({})).await;
-    assert_eq!(viewer, json!({ "data": { "viewer": null } }), "an old cookie is no credential");
+    assert_eq!(viewer["data"], json!({ "viewer": null }), "an old cookie is no credential");
     let viewer = other.respond(VIEWER, &json!({})).await;
     assert_eq!(viewer["data"]["viewer"]["name"], "ann");
     harness.enqueue(json!({ "commandId": harness.create_command("x", json!({})).await })).await;
