@@ -25,12 +25,12 @@ fn main() -> io::Result<()> {
         "/// The built pages.\n#[derive(rust_embed::RustEmbed)]\n#[folder = {pages:?}]\npub(super) struct Pages;\n"
     );
     fs::write(Path::new(&out).join("pages.rs"), code)?;
-    // Runs again when npm installs packages or writes a build.
+    // Runs again when npm installs packages or writes a build, and each time until there is one: a
+    // stub that stays is worse than a slow build.
     println!("cargo::rerun-if-changed=src/web/stub.html");
-    for watched in ["dist/index.html", "dist/playground/index.html", "node_modules/.package-lock.json"] {
-        if dashboard.join(watched).exists()
-            || (watched.starts_with("dist") && dashboard.join("node_modules").exists())
-        {
+    println!("cargo::rerun-if-changed={}", built.join("index.html").display());
+    for watched in ["dist/playground/index.html", "node_modules/.package-lock.json"] {
+        if dashboard.join(watched).exists() {
             println!("cargo::rerun-if-changed={}", dashboard.join(watched).display());
         }
     }
