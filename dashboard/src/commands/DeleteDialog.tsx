@@ -1,6 +1,7 @@
-import { Dialog } from '@base-ui/react/dialog';
-import { useState, type FormEvent } from 'react';
-import { change } from '../api/ask';
+import { useState } from 'react';
+import { FormDialog } from '../forms/FormDialog';
+import { isStale } from '../forms/refusals';
+import { useSend } from '../forms/useSend';
 import { CommandDelete, type CommandOfPage } from './documents';
 
 interface Props {
@@ -9,45 +10,39 @@ interface Props {
   onDeleted(): void;
 }
 
+const CHANGED = {
+  code: 'STALE_VERSION',
+  message: 'Somebody has changed the command since this page was read. Close this, look at it again, and then delete it.',
+  path: ['input'],
+};
+
 export function DeleteDialog({ command, onClose, onDeleted }: Props) {
   const [typed, setTyped] = useState('');
-  const [mistake, setMistake] = useState('');
-  const isTyped = typed.trim() === command.name;
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    if (!isTyped) return;
-    const { data, problem } = await change(CommandDelete, { input: { id: command.id, version: command.version } });
-    const error = data?.commandDelete.userErrors[0];
-    if (error?.code === 'STALE_VERSION') return setMistake('Somebody has changed the command since this page was read. Close this, look at it again, and then delete it.');
-    if (error || problem) return setMistake(error?.message ?? problem?.message ?? '');
-    onDeleted();
+  const sending = useSend([]);
+  const submit = async () => {
+    const { data, refusals } = await sending.send(CommandDelete, { input: { id: command.id, version: command.version } });
+    if (data) return onDeleted();
+    if (isStale(refusals)) sending.refuse([CHANGED]);
   };
   return (
-    <Dialog.Root open onOpenChange={(isOpen) => isOpen || onClose()}>
-      <Dialog.Portal>
-        <Dialog.Backdrop className="backdrop" />
-        <Dialog.Popup className="dialog">
-          <Dialog.Title className="dialog-title">Delete this command</Dialog.Title>
-          <form className="bulk-form" onSubmit={submit}>
-            <p>Its jobs stay, and those that have not run yet still run as they were enqueued.</p>
-            <label className="field">
-              <span>
-                Type <b>{command.name}</b> to confirm
-              </span>
-              <input value={typed} autoComplete="off" spellCheck={false} onChange={({ target }) => setTyped(target.value)} autoFocus />
-            </label>
-            <p className="mistake" role="alert">
-              {mistake}
-            </p>
-            <div className="dialog-foot">
-              <Dialog.Close className="button">Back</Dialog.Close>
-              <button type="submit" className="danger" disabled={!isTyped}>
-                Delete the command
-              </button>
-            </div>
-          </form>
-        </Dialog.Popup>
-      </Dialog.Portal>
-    </Dialog.Root>
+    <FormDialog
+      title="Delete this command"
+      act="Delete the command"
+      busy="Deleting…"
+      isDangerous
+      isBusy={sending.isBusy}
+      canSend={typed.trim() === command.name}
+      mistake={sending.whole}
+      onSubmit={() => void submit()}
+      onClose={onClose}
+    >
+      <p>Its jobs stay, and those that have not run yet still run as they were enqueued.</p>
+      <label className="field">
+        <span>
+          Type <b>{command.name}</b> to confirm
+        </span>
+        <input value={typed} autoComplete="off" spellCheck={false} onChange={({ target }) => setTyped(target.value)} autoFocus />
+      </label>
+    </FormDialog>
   );
 }

@@ -143,8 +143,8 @@ export const CommandDelete = graphql(`
       deletedId
       userErrors {
         code
-        path
         message
+        path
       }
     }
   }

@@ -182,7 +182,9 @@ export const JobCancel = graphql(`
         id
       }
       userErrors {
+        code
         message
+        path
       }
     }
   }

@@ -1,17 +1,13 @@
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
-import { useState } from 'react';
+import { getRouteApi, Link } from '@tanstack/react-router';
 import { useAsk } from '../api/ask';
 import { useJobsTouched } from '../api/useJobsTouched';
-import { playgroundUrl } from '../app/playground';
 import { useCan } from '../app/session';
 import { rowsOfEnvironment } from '../catalog/convert';
 import { JobsOf } from '../catalog/JobsOf';
-import { Fact, LimitBars, Section, useTitle } from '../catalog/parts';
-import { ConfirmDialog } from '../forms/ConfirmDialog';
-import { Empty, Loading, ProblemBanner } from '../ui/parts';
+import { ObjectPage } from '../catalog/ObjectPage';
+import { Fact, LimitBars, Section } from '../catalog/parts';
 import { Time } from '../ui/Time';
 import { lengthOf, millisecondsOf } from '../ui/time';
-import { tell } from '../ui/Toast';
 import { ProfileDelete, ProfilePageQuery, type ProfileOfPage } from './documents';
 import { ProfileForm } from './ProfileForm';
 import { HeldBy, ProxyList, ServiceChips } from './ProfileParts';
@@ -70,52 +66,26 @@ function Environment({ profile }: { profile: ProfileOfPage }) {
 
 export function ProfilePage() {
   const { profileId: id } = route.useParams();
-  const navigate = useNavigate();
-  const { data, problem, isLoading, again } = useAsk(ProfilePageQuery, { id });
-  const [opened, setOpened] = useState<'edit' | 'delete' | null>(null);
+  const { data, ...asked } = useAsk(ProfilePageQuery, { id });
   const mayEdit = useCan('profileUpdate');
-  const mayDelete = useCan('profileDelete');
-  const profile = data?.profile ?? null;
-  useJobsTouched({ profileIds: [id] }, again);
-  useTitle(profile?.name ?? 'Profile');
-  if (isLoading) return <Loading what="the profile" lines={10} />;
+  useJobsTouched({ profileIds: [id] }, asked.again);
   return (
-    <div className="page">
-      {problem && <ProblemBanner problem={problem} again={() => void again()} />}
-      {!profile && !problem && (
-        <Empty title="There is no such profile">
-          <p>It may have been deleted, or the address is not whole.</p>
-          <Link to="/profiles">Open the profiles</Link>
-        </Empty>
-      )}
-      {profile && (
+    <ObjectPage
+      kind="profile"
+      id={id}
+      query={ProfilePageQuery}
+      asked={asked}
+      thing={data?.profile ?? null}
+      form={(profile, close, onSaved) => <ProfileForm profile={profile} onClose={close} onSaved={onSaved} />}
+      deletion={ProfileDelete}
+      lost="Its secrets are deleted with it. Its directory on the workers is kept."
+    >
+      {(profile) => (
         <>
-          <div className="page-head">
-            <h1 className="job-title">
-              <Link to="/profiles">Profiles</Link>
-              <span className="soft"> / </span>
-              {profile.name}
-            </h1>
-            <span className="push acts">
-              <a className="small" href={playgroundUrl(ProfilePageQuery, { id })}>
-                Show the query
-              </a>
-              {mayEdit && (
-                <button type="button" onClick={() => setOpened('edit')}>
-                  Edit
-                </button>
-              )}
-              {mayDelete && (
-                <button type="button" onClick={() => setOpened('delete')}>
-                  Delete
-                </button>
-              )}
-            </span>
-          </div>
           {profile.description && <p>{profile.description}</p>}
           <HeldBy profile={profile} />
           <Facts profile={profile} />
-          <Secrets profile={profile} mayEdit={mayEdit} again={() => void again()} />
+          <Secrets profile={profile} mayEdit={mayEdit} again={() => void asked.again()} />
           <div className="columns">
             <Section title="Proxies, in order" acts={<span className="soft small">{SELECTIONS.find(([value]) => value === profile.proxySelection)?.[1]}</span>}>
               <ProxyList profile={profile} />
@@ -140,24 +110,8 @@ export function ProfilePage() {
               <JobsOf jobs={profile.jobs.nodes} />
             </Section>
           </div>
-          {opened === 'edit' && mayEdit && (
-            <ProfileForm profile={profile} onClose={() => setOpened(null)} onSaved={() => (setOpened(null), void again())} />
-          )}
-          {opened === 'delete' && mayDelete && (
-            <ConfirmDialog
-              title={`Delete ${profile.name}`}
-              act="Delete the profile"
-              word={profile.name}
-              document={ProfileDelete}
-              variables={{ input: { id, version: profile.version } }}
-              onDone={() => (tell('The profile is deleted.'), void navigate({ to: '/profiles' }))}
-              onClose={() => setOpened(null)}
-            >
-              <p>Its secrets are deleted with it. Its directory on the workers is kept.</p>
-            </ConfirmDialog>
-          )}
         </>
       )}
-    </div>
+    </ObjectPage>
   );
 }

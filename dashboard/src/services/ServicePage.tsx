@@ -1,17 +1,15 @@
-import { getRouteApi, Link, useNavigate } from '@tanstack/react-router';
+import { getRouteApi, Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useAsk } from '../api/ask';
 import { useJobsTouched } from '../api/useJobsTouched';
-import { playgroundUrl } from '../app/playground';
 import { useCan } from '../app/session';
-import { Fact, Hint, LimitBars, Section, useTitle } from '../catalog/parts';
-import { ConfirmDialog } from '../forms/ConfirmDialog';
-import { Empty, Loading, ProblemBanner } from '../ui/parts';
+import { ObjectPage } from '../catalog/ObjectPage';
+import { Fact, Hint, LimitBars, Section } from '../catalog/parts';
+import { ProfilesOf } from '../catalog/ProfilesOf';
 import { Time } from '../ui/Time';
-import { tell } from '../ui/Toast';
 import { ServiceDelete, ServicePageQuery, type ServiceOfPage } from './documents';
 import { ServiceForm } from './ServiceForm';
-import { ProfilesOf, Suspended, TokenForm } from './ServiceParts';
+import { Suspended, TokenForm } from './ServiceParts';
 
 const route = getRouteApi('/shell/services/$serviceId');
 
@@ -54,56 +52,32 @@ function Consumers({ service }: { service: ServiceOfPage }) {
 
 export function ServicePage() {
   const { serviceId: id } = route.useParams();
-  const navigate = useNavigate();
-  const { data, problem, isLoading, again } = useAsk(ServicePageQuery, { id });
-  const [opened, setOpened] = useState<'edit' | 'token' | 'delete' | null>(null);
-  const mayEdit = useCan('serviceUpdate');
+  const { data, ...asked } = useAsk(ServicePageQuery, { id });
+  const [isReplacing, setReplacing] = useState(false);
   const mayRefresh = useCan('serviceTokenRefresh');
-  const mayDelete = useCan('serviceDelete');
-  const service = data?.service ?? null;
-  useJobsTouched({ serviceIds: [id] }, again);
-  useTitle(service?.name ?? 'Service');
-  const settle = () => (setOpened(null), void again());
-  if (isLoading) return <Loading what="the service" lines={10} />;
+  const again = () => void asked.again();
+  useJobsTouched({ serviceIds: [id] }, asked.again);
   return (
-    <div className="page">
-      {problem && <ProblemBanner problem={problem} again={() => void again()} />}
-      {!service && !problem && (
-        <Empty title="There is no such service">
-          <p>It may have been deleted, or the address is not whole.</p>
-          <Link to="/services">Open the services</Link>
-        </Empty>
-      )}
-      {service && (
+    <ObjectPage
+      kind="service"
+      id={id}
+      query={ServicePageQuery}
+      asked={asked}
+      thing={data?.service ?? null}
+      acts={(service) =>
+        mayRefresh && (
+          <button type="button" onClick={() => setReplacing(true)}>
+            {service.token.isSet ? 'Replace the token' : 'Set the token'}
+          </button>
+        )
+      }
+      form={(service, close, onSaved) => <ServiceForm service={service} onClose={close} onSaved={onSaved} />}
+      deletion={ServiceDelete}
+      lost="Its token is deleted with it. Templates that name it no longer compose."
+    >
+      {(service) => (
         <>
-          <div className="page-head">
-            <h1 className="job-title">
-              <Link to="/services">Services</Link>
-              <span className="soft"> / </span>
-              {service.name}
-            </h1>
-            <span className="push acts">
-              <a className="small" href={playgroundUrl(ServicePageQuery, { id })}>
-                Show the query
-              </a>
-              {mayRefresh && (
-                <button type="button" onClick={() => setOpened('token')}>
-                  {service.token.isSet ? 'Replace the token' : 'Set the token'}
-                </button>
-              )}
-              {mayEdit && (
-                <button type="button" onClick={() => setOpened('edit')}>
-                  Edit
-                </button>
-              )}
-              {mayDelete && (
-                <button type="button" onClick={() => setOpened('delete')}>
-                  Delete
-                </button>
-              )}
-            </span>
-          </div>
-          <Suspended service={service} again={() => void again()} />
+          <Suspended service={service} again={again} />
           <Facts service={service} />
           <div className="columns">
             <Section title="Limits">
@@ -131,23 +105,11 @@ export function ServicePage() {
               <pre className="new-key">{JSON.stringify(service.settings, null, 2)}</pre>
             </Section>
           </div>
-          {opened === 'edit' && mayEdit && <ServiceForm service={service} onClose={() => setOpened(null)} onSaved={settle} />}
-          {opened === 'token' && mayRefresh && <TokenForm service={service} onClose={() => setOpened(null)} onSaved={settle} />}
-          {opened === 'delete' && mayDelete && (
-            <ConfirmDialog
-              title={`Delete ${service.name}`}
-              act="Delete the service"
-              word={service.name}
-              document={ServiceDelete}
-              variables={{ input: { id, version: service.version } }}
-              onDone={() => (tell('The service is deleted.'), void navigate({ to: '/services' }))}
-              onClose={() => setOpened(null)}
-            >
-              <p>Its token is deleted with it. Templates that name it no longer compose.</p>
-            </ConfirmDialog>
+          {isReplacing && mayRefresh && (
+            <TokenForm service={service} onClose={() => setReplacing(false)} onSaved={() => (setReplacing(false), again())} />
           )}
         </>
       )}
-    </div>
+    </ObjectPage>
   );
 }

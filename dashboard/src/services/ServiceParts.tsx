@@ -1,5 +1,4 @@
 // Parts of a service that its card and its page share.
-import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useCan } from '../app/session';
 import { SecretField, secretOf, TextField } from '../forms/Fields';
@@ -44,20 +43,6 @@ export function Suspended({ service, again }: { service: ServiceOfCard; again():
         </button>
       )}
     </div>
-  );
-}
-
-export function ProfilesOf({ profiles }: { profiles: ServiceOfCard['profiles'] }) {
-  if (profiles.nodes.length === 0) return <p className="soft">No profile lists it.</p>;
-  return (
-    <p className="item-chips">
-      {profiles.nodes.map(({ id, name }) => (
-        <Link key={id} className="chip" to="/profiles/$profileId" params={{ profileId: id }}>
-          {name}
-        </Link>
-      ))}
-      {profiles.pageInfo.hasNextPage && <span className="soft">and more</span>}
-    </p>
   );
 }
 

@@ -5,12 +5,13 @@ import { useJobsTouched } from '../api/useJobsTouched';
 import { playgroundUrl } from '../app/playground';
 import { useCan } from '../app/session';
 import { focusSearch, Hint, LimitBars, Paging, SearchBox, useTitle } from '../catalog/parts';
+import { ProfilesOf } from '../catalog/ProfilesOf';
 import type { CatalogSearch } from '../catalog/search';
 import { useKeys } from '../ui/keys';
 import { Empty, Loading, ProblemBanner } from '../ui/parts';
 import { Services, type ServiceOfCard } from './documents';
 import { ServiceForm } from './ServiceForm';
-import { ProfilesOf, Suspended } from './ServiceParts';
+import { Suspended } from './ServiceParts';
 
 const route = getRouteApi('/shell/services');
 const PAGE = 24;

@@ -46,7 +46,9 @@ export const WorkerDrain = graphql(`
         id
       }
       userErrors {
+        code
         message
+        path
       }
     }
   }
