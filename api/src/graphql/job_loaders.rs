@@ -96,19 +96,14 @@ readers! {
     };
     /// The artifacts of a job, in order of creation.
     artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |readers, jobs| {
-        let mut files: HashMap<JobId, Vec<ArtifactRecord>> = HashMap::new();
-        for file in artifacts::of_jobs(&mut *readers.reads.connection().await?, &jobs).await? {
-            files.entry(file.job).or_default().push(file);
-        }
+        let files = artifacts::of_jobs(&mut *readers.reads.connection().await?, &jobs).await?;
+        let files = grouped(files.into_iter().map(|file| (file.job, file)));
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
     };
     /// A page of the jobs that a job depends on, in the order of reading, each with its position.
     needs: NeedsPage => Vec<(i32, JobId)>, |readers, pages| {
-        let mut needs: HashMap<NeedsPage, Vec<(i32, JobId)>> = HashMap::new();
-        for (page, position, needed) in dependencies::pages(&mut *readers.reads.connection().await?, &pages).await? {
-            needs.entry(pages[page]).or_default().push((position, needed));
-        }
-        Ok(needs)
+        let found = dependencies::pages(&mut *readers.reads.connection().await?, &pages).await?;
+        Ok(grouped(found.into_iter().map(|(page, position, needed)| (pages[page], (position, needed)))))
     };
     /// How many jobs a job depends on.
     needs_count: JobId => i64, |readers, jobs| {
@@ -129,11 +124,8 @@ readers! {
     };
     /// A page of a job's attempts, in the order of reading, each with its number.
     attempts_of: AttemptsPage => Vec<(i32, AttemptId)>, |readers, pages| {
-        let mut found: HashMap<AttemptsPage, Vec<(i32, AttemptId)>> = HashMap::new();
-        for (page, number, attempt) in attempts::pages(&mut *readers.reads.connection().await?, &pages).await? {
-            found.entry(pages[page]).or_default().push((number, attempt));
-        }
-        Ok(found)
+        let found = attempts::pages(&mut *readers.reads.connection().await?, &pages).await?;
+        Ok(grouped(found.into_iter().map(|(page, number, attempt)| (pages[page], (number, attempt)))))
     };
     /// The command of an attempt as it ran. `None` if it was not stored.
     attempt_composed: AttemptId => Arc<ComposedCommand>, |readers, ids| {
@@ -146,12 +138,9 @@ readers! {
     };
     /// The events of a job above a version, at most so many.
     events_after: (JobId, i32, i64) => Vec<EventRecord>, |readers, wanted| {
-        let mut by_size: HashMap<i64, Vec<(JobId, i32)>> = HashMap::new();
-        for (job, version, most) in wanted {
-            by_size.entry(most).or_default().push((job, version));
-        }
         let mut found = HashMap::new();
-        for (most, wanted) in by_size {
+        let wanted = wanted.into_iter().map(|(job, version, most)| (most, (job, version)));
+        for (most, wanted) in grouped(wanted) {
             let events = events::after(&mut *readers.reads.connection().await?, &wanted, most).await?;
             found.extend(events.into_iter().map(|((job, version), events)| ((job, version, most), events)));
         }
@@ -214,12 +203,9 @@ readers! {
     };
     /// The change in the number of ready jobs of a queue between two times, beginnings of minutes.
     queued_change: (String, Time, Time) => i64, |readers, wanted| {
-        let mut within: HashMap<(Time, Time), Vec<String>> = HashMap::new();
-        for (queue, from, until) in wanted {
-            within.entry((from, until)).or_default().push(queue);
-        }
         let mut changes = HashMap::new();
-        for ((from, until), queues) in within {
+        let wanted = wanted.into_iter().map(|(queue, from, until)| ((from, until), queue));
+        for ((from, until), queues) in grouped(wanted) {
             let mut connection = readers.reads.connection().await?;
             let found = history::queued_changes(&mut connection, &queues, from, until).await?;
             changes.extend(found.into_iter().map(|(queue, change)| ((queue, from, until), change)));
@@ -228,12 +214,8 @@ readers! {
     };
     /// The history of a queue in these steps.
     history: (String, Steps) => Vec<Point>, |readers, wanted| {
-        let mut by_steps: HashMap<Steps, Vec<String>> = HashMap::new();
-        for (queue, steps) in wanted {
-            by_steps.entry(steps).or_default().push(queue);
-        }
         let mut found = HashMap::new();
-        for (steps, queues) in by_steps {
+        for (steps, queues) in grouped(wanted.into_iter().map(|(queue, steps)| (steps, queue))) {
             let at_once = POINTS_AT_ONCE / steps.count.max(1).unsigned_abs() as usize;
             for queues in queues.chunks(at_once.max(1)) {
                 let mut connection = readers.reads.connection().await?;
@@ -291,6 +273,15 @@ fn by_lines(ranges: &[LineRange]) -> impl Iterator<Item = &[LineRange]> {
         }
         fits
     })
+}
+
+/// The values of each key, in their order.
+fn grouped<K: Hash + Eq, V>(pairs: impl IntoIterator<Item = (K, V)>) -> HashMap<K, Vec<V>> {
+    let mut groups: HashMap<K, Vec<V>> = HashMap::new();
+    for (key, value) in pairs {
+        groups.entry(key).or_default().push(value);
+    }
+    groups
 }
 
 fn by<K: Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Arc<V>> {
